@@ -33,9 +33,10 @@ export const makeNative = async (folder) => {
     machine: await compileMachineJail(made, signal, musl),
     tsc: await compileTsc(made, signal, musl),
     'zygote.so': await compilePreload(made, signal),
+    'shares.so': await compileSharePreload(made, signal),
   };
-  if (parts['zygote.so'] === null) {
-    throw new Error('the preloaded library could not be compiled');
+  if (parts['zygote.so'] === null || parts['shares.so'] === null) {
+    throw new Error('a preloaded library could not be compiled');
   }
   for (const [name, path] of Object.entries(parts)) {
     await copyFile(path, join(bin, name));

@@ -29,6 +29,7 @@ export const toolchain = (changes: Partial<Toolchain> = {}): Toolchain => ({
   machineJail: '/p/machine',
   tsc: '/p/tsc',
   preload: null,
+  sharePreload: null,
   kernel: '/p/vmlinux',
   kernelRelease: '6.12.1-cloud-amd64',
   initramfs: '/p/initramfs.cpio',

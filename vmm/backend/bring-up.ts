@@ -138,8 +138,8 @@ const startShares = async (
   const sockets = machineSockets(spec.runDir);
   const started = await Promise.allSettled(
     spec.shares.map(async (share, index) => {
-      const { virtiofsd: tool, shareJail: fence } = settings.toolchain;
-      const options = { tool, fence, share, socket: sockets.share(index), log: `${spec.runDir}/fs${index}.log` };
+      const { virtiofsd: tool, shareJail: fence, sharePreload: preload } = settings.toolchain;
+      const options = { tool, fence, preload, share, socket: sockets.share(index), log: `${spec.runDir}/fs${index}.log` };
       const identity = await startVirtiofsd(signal ? { ...options, signal } : options);
       notePendingProcess(spec.runDir, identity);
       cleanup.defer(() => signalProcess(identity, 'SIGKILL'));

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, realpath, rm } from 'node:fs/promises';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError, isAbort, isErrno } from '../../base/errors.ts';
 import { exists } from '../../base/host/files.ts';
@@ -11,6 +11,7 @@ import type { ShareSpec } from '../model/machine.ts';
 import { FENCE_REFUSED, filesOfTool, type Tool } from '../model/tools.ts';
 import { awaitText } from './await-socket.ts';
 import { lastLines } from './console.ts';
+import { isOfThisHost } from './share-files.ts';
 
 const START_MS = 10_000;
 
@@ -18,6 +19,8 @@ export interface VirtiofsdInput {
   readonly tool: Tool | undefined;
   /** Compiled from vmm/jail/share.c. */
   readonly fence: string;
+  /** Compiled from vmm/preload/shares.c. */
+  readonly preload: string | null;
   readonly share: ShareSpec;
   readonly socket: string;
   readonly log: string;
@@ -40,10 +43,11 @@ export const startVirtiofsd = async (input: VirtiofsdInput): Promise<ProcessIden
   if (share.file) {
     await mkdir(placeOfFile(input), { mode: 0o700 });
   }
+  const preload = tool.origin === 'toolchain' && (await isOfThisHost(await realpath(share.path))) ? input.preload : null;
   let failure: unknown;
   for (const way of sandboxes(share, await findIds())) {
     try {
-      return await launch({ ...input, tool }, way);
+      return await launch({ ...input, tool, preload }, way);
     } catch (error) {
       if (isAbort(error) || input.signal?.aborted) {
         throw error;
@@ -124,17 +128,19 @@ const placeOfFile = ({ socket }: Pick<VirtiofsdInput, 'socket'>): string => `${s
 
 /** Pure: the whole command line. A fence passes the daemon a listening socket, so that it needs no access to the run folder. */
 export const virtiofsdCommand = (input: VirtiofsdInput & { tool: Tool }, way: Way): { file: string; args: string[] } => {
-  const { tool, share, socket, fence } = input;
+  const { tool, share, socket, fence, preload } = input;
   const readOnly = share.readOnly ? ['--readonly'] : [];
   const shared = way.fence === 'file' ? placeOfFile(input) : share.path;
-  const common = ['--shared-dir', shared, '--cache', 'auto', '--xattr', '--announce-submounts', '--log-level', 'info', ...readOnly];
+  // killpriv: what a write takes from a file (set-user-id, capabilities) is taken here, so that no write asks for attributes first.
+  const plain = ['--cache', 'auto', '--xattr', '--killpriv-v2', '--announce-submounts', '--log-level', 'info'];
+  const common = ['--shared-dir', shared, ...plain, ...readOnly];
   if (way.fence === undefined) {
     return { file: tool.file, args: [...tool.prefix, '--socket-path', socket, ...common, ...way.args] };
   }
   const what =
     way.fence === 'file'
       ? ['--file', share.path, '--at', shared]
-      : ['--folder', share.path, ...filesOfTool(tool).flatMap((path) => ['--read', path])];
+      : ['--folder', share.path, ...[...filesOfTool(tool), ...(preload === null ? [] : [preload])].flatMap((path) => ['--read', path])];
   const limits = ['--socket', socket, ...what, ...(share.readOnly ? ['--read-only'] : [])];
   return { file: fence, args: [...limits, '--', tool.file, ...tool.prefix, '--fd', '3', ...common, ...way.args] };
 };
@@ -178,7 +184,12 @@ const launch = async (input: VirtiofsdInput & { tool: Tool }, way: Way): Promise
     const { size } = await log.stat();
     const { file, args } = virtiofsdCommand(input, way);
     const { stdio, done } = withoutInherited(['ignore', log.fd, log.fd] as const);
-    const child = spawn(file, args, { detached: true, cwd: '/', env: childEnv(), stdio });
+    const child = spawn(file, args, {
+      detached: true,
+      cwd: '/',
+      env: childEnv(input.preload === null ? {} : { LD_PRELOAD: input.preload }),
+      stdio,
+    });
     done();
     child.unref();
     const identity = child.pid === undefined ? undefined : identifyProcess(child.pid);

@@ -31,6 +31,8 @@ export interface Toolchain {
   readonly tsc: string;
   /** Compiled from vmm/preload: a library that QEMU is loaded with; null where it could not be. */
   readonly preload: string | null;
+  /** Compiled from vmm/preload/shares.c: a library that virtiofsd is loaded with; null where it could not be. */
+  readonly sharePreload: string | null;
   /** Uncompressed vmlinux (ELF with a PVH note) for QEMU's -kernel. */
   readonly kernel: string;
   readonly kernelRelease: string;

@@ -15,7 +15,7 @@ import { findNative, type Native } from './native.ts';
 import { openPackages } from './package-source.ts';
 import { makePrefix, PACKAGES, packagesFor } from './prefix.ts';
 import type { Programs } from './programs.ts';
-import { compileMachineJail, compilePreload, compileShareJail, compileTsc, findGuestSources } from './sources.ts';
+import { compileMachineJail, compilePreload, compileShareJail, compileSharePreload, compileTsc, findGuestSources } from './sources.ts';
 import { track } from './steps.ts';
 
 export interface MakeInput {
@@ -37,7 +37,7 @@ export const makeParts = async (input: MakeInput): Promise<Manifest> => {
   await removeUnfinished(parent);
   const native = await findNative();
   return joinAll(input.signal, async (signal) => {
-    const [{ programs, kernel, kestrel, images }, gvproxy, shareJail, machineJail, tsc, preload] = await Promise.all([
+    const [{ programs, kernel, kestrel, images }, gvproxy, shareJail, machineJail, tsc, preload, sharePreload] = await Promise.all([
       makeGuest({ ...input, native, signal }),
       track(progress, { id: 'gvproxy', done: 'Ready' }, (report) =>
         makeGvproxy({ parent, sources: gatewaySources, native, report, signal }),
@@ -46,6 +46,7 @@ export const makeParts = async (input: MakeInput): Promise<Manifest> => {
       native?.install('machine', bin) ?? compileMachineJail(bin, signal),
       native?.install('tsc', bin) ?? compileTsc(bin, signal),
       native?.install('zygote.so', bin) ?? compilePreload(bin, signal),
+      native?.install('shares.so', bin) ?? compileSharePreload(bin, signal),
     ]);
     const id = shortHash([programs.id, kernel.release, images.initramfs, kestrel, gvproxy.version, preload].join(' '), 12);
     const { qemu, qemuData, virtiofsd, mkfsErofs, mkfsExt4, resize2fs, e2fsck } = programs;
@@ -62,6 +63,7 @@ export const makeParts = async (input: MakeInput): Promise<Manifest> => {
       machineJail,
       tsc,
       preload,
+      sharePreload,
       ...images,
     };
     const toolchain = { id, ...parts, kernel: kernel.vmlinux, kernelRelease: kernel.release };

@@ -45,10 +45,10 @@ export const hasDownloads = async ({ programs, kernel }: Manifest): Promise<bool
 
 /** Whether all files exist that are needed to start a machine. */
 export const isReady = async (manifest: Manifest): Promise<boolean> => {
-  const { kernel, initramfs, nestedInitramfs, shareJail, machineJail, tsc, preload, gvproxy } = manifest.toolchain;
+  const { kernel, initramfs, nestedInitramfs, shareJail, machineJail, tsc, preload, sharePreload, gvproxy } = manifest.toolchain;
   // Undefined in manifests of older versions.
-  const isOfNow = [preload, nestedInitramfs, shareJail, machineJail].every((each) => each !== undefined);
-  const files = [kernel, initramfs, nestedInitramfs ?? '', shareJail, machineJail, tsc, preload ?? '', gvproxy.file];
+  const isOfNow = [preload, sharePreload, nestedInitramfs, shareJail, machineJail].every((each) => each !== undefined);
+  const files = [kernel, initramfs, nestedInitramfs ?? '', shareJail, machineJail, tsc, preload ?? '', sharePreload ?? '', gvproxy.file];
   return isOfNow && (await hasDownloads(manifest)) && allExist(files);
 };
 

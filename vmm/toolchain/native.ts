@@ -10,7 +10,7 @@ import { shortHash } from '../../base/paths.ts';
 const PACKAGE = '@hypr/linux-x64';
 
 /** Its files, below bin/. */
-export const NATIVE_PARTS = ['kestrel', 'gvproxy', 'share', 'machine', 'tsc', 'zygote.so'] as const;
+export const NATIVE_PARTS = ['kestrel', 'gvproxy', 'share', 'machine', 'tsc', 'zygote.so', 'shares.so'] as const;
 export type NativePart = (typeof NATIVE_PARTS)[number];
 
 /** The compiled parts that came with hypr's package. */

@@ -26,6 +26,7 @@ const layTrap = async (home: string): Promise<string> => {
     machineJail: trap,
     tsc: trap,
     preload: trap,
+    sharePreload: trap,
     vmlinux: trap,
     modules: trap,
   };

@@ -66,6 +66,7 @@ describe('the daemon', () => {
   const inputOf = async (dir: string, body: string, fence = 'exit 71') => ({
     tool: tool(await program(dir, 'virtiofsd', body)),
     fence: await program(dir, 'fence', fence),
+    preload: null,
     share: share(dir),
     socket: join(dir, 's'),
     log: join(dir, 'log'),
@@ -80,6 +81,14 @@ describe('the daemon', () => {
     expect(await readFile(join(dir, 'said'), 'utf8')).toContain(`--socket ${dir}/s --folder ${dir} --read`);
     signalProcess(identity, 'SIGKILL');
     expect(await isGone(identity)).toBe(true);
+  });
+
+  it('gets the library of shares where the folder is of this host, and asks for no attributes before a write', async () => {
+    const dir = tempDir();
+    const input = await inputOf(dir, `echo "$LD_PRELOAD $@" > ${dir}/said; ${ready}`);
+    const identity = await startVirtiofsd({ ...input, preload: '/nowhere/shares.so' });
+    signalProcess(identity, 'SIGKILL');
+    expect(await readFile(join(dir, 'said'), 'utf8')).toMatch(/^\/nowhere\/shares\.so .* --killpriv-v2 /);
   });
 
   it('is not run at all where there is no fence, and the reason is said', async () => {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { sandboxes, virtiofsdCommand } from '../../../vmm/devices/virtiofsd.ts';
-import { compileShareJail } from '../../../vmm/toolchain/sources.ts';
+import { compileShareJail, compileSharePreload } from '../../../vmm/toolchain/sources.ts';
 import { virtiofsd } from '../../builder/store/find-mkfs.ts';
 import { needs } from '../../support/needs.ts';
 
@@ -187,12 +187,13 @@ needs(virtiofsd === undefined && 'no virtiofsd; run hypr setup').describe('virti
     const tool = virtiofsd as NonNullable<typeof virtiofsd>;
     const path = join(dir, 'share', ...(kind === 'file' ? ['inside'] : []));
     const share = { tag: 's', path, readOnly: false, ownership: 'squash' as const, ...(kind === 'file' ? { file: true as const } : {}) };
-    const input = { tool, fence, share, socket: join(dir, 'run', 's'), log: join(dir, 'run', 'log') };
+    const preload = await compileSharePreload(join(dir, 'library'), new AbortController().signal);
+    const input = { tool, fence, preload, share, socket: join(dir, 'run', 's'), log: join(dir, 'run', 'log') };
     const ways = sandboxes(share, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, subordinate: undefined });
     const way = ways.find((each) => each.fence === kind) ?? { args: [] };
     mkdirSync(join(dir, 'run', 's.d'));
     const command = virtiofsdCommand(input, way);
-    const child = spawn(command.file, command.args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(command.file, command.args, { env: { LD_PRELOAD: preload ?? '' }, stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     for await (const chunk of child.stderr) {
       said += String(chunk);
@@ -204,6 +205,7 @@ needs(virtiofsd === undefined && 'no virtiofsd; run hypr setup').describe('virti
     const statuses = [String(child.pid), ...children].map((pid) => readFileSync(`/proc/${pid}/status`, 'utf8'));
     child.kill('SIGKILL');
     expect(said).toContain('Waiting for vhost-user socket connection');
+    expect(said).not.toContain('cannot be preloaded');
     // In a sandbox of its own, a process without capabilities waits for the one that serves.
     expect(statuses.every((status) => /^NoNewPrivs:\s1$/m.test(status))).toBe(true);
     expect(statuses.some((status) => /^Seccomp:\s2$/m.test(status))).toBe(true);
