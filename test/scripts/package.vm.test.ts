@@ -110,13 +110,21 @@ const makeTarballs = async (work: string): Promise<string[]> => {
   const bin = join(work, 'bin');
   mkdirSync(bin, { recursive: true });
   const { toolchain, programs } = (await readManifest(homePaths())) ?? {};
-  if (toolchain === undefined || toolchain.preload === null) {
+  if (toolchain === undefined || toolchain.preload === null || toolchain.sharePreload === null) {
     throw new Error('there is no toolchain: hypr setup');
   }
-  const { shareJail, machineJail, tsc, preload, gvproxy } = toolchain;
+  const { shareJail, machineJail, tsc, preload, sharePreload, gvproxy } = toolchain;
   const musl = programs?.musl === undefined ? {} : { musl: programs.musl };
   const kestrel = await compileKestrel(join(homePaths().toolchain, 'bin'), { sources: join(root, 'guest/agent'), ...musl });
-  const parts = { kestrel, share: shareJail, machine: machineJail, tsc, 'zygote.so': preload, gvproxy: gvproxy.file };
+  const parts = {
+    kestrel,
+    share: shareJail,
+    machine: machineJail,
+    tsc,
+    'zygote.so': preload,
+    'shares.so': sharePreload,
+    gvproxy: gvproxy.file,
+  };
   for (const [name, file] of Object.entries(parts)) {
     cpSync(file, join(bin, name));
   }
