@@ -1,9 +1,10 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
+import { promisify, stripVTControlCharacters } from 'node:util';
 
 export interface TmuxOptions {
   readonly columns: number;
@@ -29,8 +30,12 @@ export class Tmux {
   readonly #socket: string;
   readonly #folder: string;
 
+  /** All that programs have written to the terminal. */
+  readonly #record: string;
+
   private constructor(folder: string) {
     this.#folder = folder;
+    this.#record = join(folder, 'record');
     this.#socket = join(folder, 'socket');
   }
 
@@ -57,6 +62,7 @@ export class Tmux {
     );
     // What a program has drawn last is in the window; a bigger one would be cut to the size of no client.
     await tmux.#tmux('set-option', '-g', 'window-size', 'manual');
+    await tmux.#tmux('pipe-pane', `cat > '${tmux.#record}'`);
     return tmux;
   }
 
@@ -101,6 +107,29 @@ export class Tmux {
         throw new Error(`the terminal has no ${wanted} after ${ms} ms:\n${text}`);
       }
       await sleep(100);
+    }
+  }
+
+  /** Waits until the text was drawn at any time since the terminal was opened: for what may be gone again before anybody looks. */
+  async drawn(wanted: string | RegExp, ms = 60_000): Promise<void> {
+    const end = Date.now() + ms;
+    const has = (text: string): boolean => (typeof wanted === 'string' ? text.includes(wanted) : wanted.test(text));
+    while (!has(stripVTControlCharacters(await readFile(this.#record, 'utf8').catch(() => '')))) {
+      if (Date.now() > end) {
+        throw new Error(`the terminal never had ${wanted} in ${ms} ms; it has:\n${(await this.screen()).join('\n')}`);
+      }
+      await sleep(200);
+    }
+  }
+
+  /** Waits until no program has the alternate screen. */
+  async normalScreen(ms = 60_000): Promise<void> {
+    const end = Date.now() + ms;
+    while ((await this.#tmux('display-message', '-p', '#{alternate_on}')).trim() !== '0') {
+      if (Date.now() > end) {
+        throw new Error(`a program has the alternate screen after ${ms} ms:\n${(await this.screen()).join('\n')}`);
+      }
+      await sleep(10);
     }
   }
 
