@@ -127,14 +127,14 @@ hello
 ==> tmpfs <==
 1
 ==> /who <==
-uid=1000 gid=1000
+uid=1000 gid=1000 groups=1000
 hello
 gone
 one
 two
 lo
 new
-uid=1000 gid=1000
+uid=1000 gid=1000 groups=1000
 /home/app
 setuid 4755 0 0
 sticky 1777 0 0
