@@ -30,7 +30,7 @@ export const planUp = async (input: { project: Project; options: UpOptions; stor
   const lines = actions
     .filter((action) => action.action !== 'none')
     .map((action) => `${action.action} ${action.reference} (${action.cause})\n`);
-  const stale = actions.flatMap((action) => (action.stale === undefined ? [] : [`! ${action.stale}\n`]));
+  const stale = [...new Set(actions.flatMap((action) => (action.stale === undefined ? [] : [`! ${action.stale}\n`])))];
   return lines.join('') + stale.join('') + formatPlan(reconcile(desired, observeStack(store, project.name), options));
 };
 

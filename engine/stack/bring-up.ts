@@ -76,7 +76,7 @@ const makeSureOfImages = async (
   const { platform, bus } = of;
   const needed = neededImages(project, services);
   const actions = await traced('plan the images', undefined, () => planImages({ ...needed, options, platform }));
-  for (const message of actions.flatMap(({ stale }) => stale ?? [])) {
+  for (const message of new Set(actions.flatMap(({ stale }) => stale ?? []))) {
     bus.emit({ type: 'warning', message });
   }
   recordStack(of, project, of.replicas);
