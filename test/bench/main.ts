@@ -15,7 +15,6 @@ import { benchData } from './data/data.ts';
 import { benchEdge, serveBenchEdge } from './edge.ts';
 import { benchKvm } from './kvm.ts';
 import { measurePullOfFiles } from './many-files.ts';
-import { measureNames } from './names.ts';
 import { measureRegistry } from './registry.ts';
 import { benchStart } from './start.ts';
 import { benchUi } from './ui.ts';
@@ -391,32 +390,6 @@ const benchDataAlone = async (args: readonly string[]): Promise<void> => {
   }
 };
 
-/** How soon names come and go with their services. */
-const benchNames = async (): Promise<void> => {
-  const home = await makeHome();
-  const registry = await serveFixtures(['busybox']);
-  try {
-    const env = { HYPR_HOME: home, HYPR_REGISTRY_MIRRORS: registry.mirrors };
-    await timed(hypr, ['setup'], env);
-    for (const [figure, times] of Object.entries(await measureNames({ env, rounds: 5 }))) {
-      const name = `name-${figure.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-      report(
-        name,
-        'ms',
-        times.map(({ ms }) => ms),
-      );
-      report(
-        `${name}-asked`,
-        'requests',
-        times.map(({ asked }) => asked),
-      );
-    }
-  } finally {
-    await registry.close();
-    await rm(home, { recursive: true, force: true });
-  }
-};
-
 const BENCHES: Record<string, () => Promise<unknown>> = {
   cli: benchCliStart,
   config: () => benchConfig(hypr),
@@ -432,7 +405,6 @@ const BENCHES: Record<string, () => Promise<unknown>> = {
   build: benchBuild,
   shop: benchShop,
   edge: benchEdge,
-  names: benchNames,
   network: benchNetwork,
   kvm: benchKvmHere,
 };

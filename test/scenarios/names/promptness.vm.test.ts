@@ -2,7 +2,7 @@ import { expect, inject, test } from 'vitest';
 import { measureNames } from '../../bench/names.ts';
 
 const ROUNDS = 2;
-/** The aim is 200 ms, which `npm run bench -- names` shows on a quiet machine; this only tells that nothing waits for the next tick of a clock. */
+/** The aim is 200 ms, which the figures it prints show on a quiet machine; it only tells that nothing waits for the next tick of a clock. */
 const MOST_MS = 10_000;
 
 test('names answer when their services are healthy, and go with them: started, scaled, renamed, taken down', async () => {
