@@ -17,6 +17,8 @@ export const machineSharing = (replicas: ReadonlyMap<string, Replica>): MachineS
       const replica = replicas.get(name);
       return replica && { row: replica.row, run: replica.run };
     },
+    isSilent: (name) => replicas.get(name)?.adoption.isPending === true,
+    adopted: async (name) => void (await replicas.get(name)?.adoption.ended()),
     stopMembers: async (owner) => {
       await Promise.all(
         membersOf(owner)

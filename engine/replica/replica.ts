@@ -7,6 +7,7 @@ import type { Listener, ReplicaStatus } from '../model/events.ts';
 import { nextState } from '../model/lifecycle.ts';
 import type { NetworkAttachment } from '../model/object-types.ts';
 import type { VmRow } from '../state/records.ts';
+import type { Adopted, Adoption } from './adoption.ts';
 import type { Run } from './boot/run.ts';
 import { connectReplica, disconnectReplica } from './change-networks.ts';
 import { type Controlled, pauseRun, signalRun, unpauseRun } from './controls.ts';
@@ -48,13 +49,17 @@ export class Replica {
     this.#end = new ReplicaEnd(parts, (ended) => this.#restarts.byPolicy(ended));
     this.#start = new ReplicaStart(parts, this.#end);
     this.#restarts = new ReplicaRestarts(record, attempts, { bringUp: (signal) => this.#bringUp(signal), onChange: context.onChange });
-    this.#controlled = { record, run: () => parts.run };
+    const run = () => {
+      this.adoption.refuse();
+      return parts.run;
+    };
+    this.#controlled = { record, run };
     const healing = new Healing({ record, health: parts.health, restarts: this.#restarts }, (signal) => this.#startAnew(signal));
     parts.health.onUnhealthy = () => healing.ifAsked();
     this.suspension = new Suspension({
       record,
       context,
-      run: () => parts.run,
+      run,
       awaitPort: parts.listeners.awaitPort,
       letGo: (run) => this.#end.letGo(run),
       takeOver: (adopted, patch) => this.#start.takeOver(adopted, patch),
@@ -91,6 +96,11 @@ export class Replica {
   /** For what needs the guest, so that it does not wait for one that hangs. Throws GUEST_SILENT. */
   expectAnswer(signal: AbortSignal): Expectation {
     return this.#parts.responsiveness.expect(signal);
+  }
+
+  /** The taking over of a run that an earlier supervisor started. */
+  get adoption(): Adoption {
+    return this.#start.adoption;
   }
 
   status(): ReplicaStatus {
@@ -148,6 +158,7 @@ export class Replica {
     }
     await attempts.interrupt(`${this.row.name} is being stopped`);
     await this.#start.bootEnded();
+    await this.#endSilent(options.graceMs);
     if (this.row.state === 'restarting') {
       record.update({ state: nextState('restarting', 'stop') });
       record.emit('stop');
@@ -163,6 +174,11 @@ export class Replica {
 
   /** `kill -s`: sends the signal to the workload. SIGKILL ends the run and cancels a pending restart. */
   async kill(signal: number): Promise<void> {
+    if (signal === SIGKILL && this.adoption.isPending) {
+      this.#parts.record.update({ stoppedByUser: true });
+      await this.adoption.kill();
+      return this.#end.leaveIfOver();
+    }
     if (signal === SIGKILL && this.run?.process === undefined && (this.row.state === 'starting' || this.row.state === 'restarting')) {
       return this.stop({ graceMs: 0, byUser: true });
     }
@@ -181,6 +197,14 @@ export class Replica {
     return disconnectReplica(this.#parts, name, signal);
   }
 
+  /** A machine that does not answer may do so while it is to stop; then it is ended. */
+  async #endSilent(graceMs: number): Promise<void> {
+    if (this.adoption.isPending) {
+      await this.adoption.endWithin(graceMs);
+      this.#end.leaveIfOver();
+    }
+  }
+
   readonly pause = (): Promise<void> => pauseRun(this.#controlled);
 
   async unpause(): Promise<void> {
@@ -189,16 +213,19 @@ export class Replica {
     this.#parts.context.onChange();
   }
 
-  /** Takes over a run that an earlier supervisor started. False when there is nothing left to take over. */
-  async adopt(signal: AbortSignal): Promise<boolean> {
-    const { stoppedByUser, spec } = this.row;
-    const isAdopted = await this.#start.adopt(signal);
-    if (isAdopted && this.row.state === 'stopping') {
+  /** Takes over a run that an earlier supervisor started; a machine that does not answer for now is waited for (`adoption.ended`). */
+  adopt(signal: AbortSignal): Promise<Adopted> {
+    return this.adoption.begin(signal);
+  }
+
+  /** Goes on with a stop that the earlier supervisor had begun. */
+  resumeStop(): void {
+    const { state, stoppedByUser, spec } = this.row;
+    if (state === 'stopping') {
       this.stop({ graceMs: spec.stopGraceMs, byUser: stoppedByUser }).catch((error: unknown) =>
         log.warn('a stop was not finished', { replica: this.row.name, error: messageOf(error) }),
       );
     }
-    return isAdopted;
   }
 
   /** Stops and starts it whatever the restart policy says, because its network was replaced. Rejects if it does not start. */
@@ -215,13 +242,14 @@ export class Replica {
   }
 
   async #startAnew(signal: AbortSignal): Promise<void> {
+    await this.#endSilent(this.row.spec.stopGraceMs);
     await this.#end.stopToStartAgain();
     if (!signal.aborted && !this.#parts.record.isOver) {
       await this.#bringUp(signal);
     }
   }
 
-  /** Records that the machine vanished while no supervisor ran, and applies the restart policy. */
+  /** Records that the machine vanished before it was taken over, and applies the restart policy. */
   lost(reason: string): void {
     const { record } = this.#parts;
     if (this.row.startedAt === undefined) {
@@ -232,6 +260,12 @@ export class Replica {
     record.update(patch);
     record.emit('die');
     begin();
+  }
+
+  /** A replica whose machine did not answer at first was taken over or recorded as lost. */
+  settled(): void {
+    this.#end.leaveIfOver();
+    this.#parts.context.onChange();
   }
 
   /** The machine that it shares was lost or is not taken over: it starts with it again, not by its own restart policy. */
@@ -271,6 +305,8 @@ export class Replica {
   async #remove(options: { keepVolumes: boolean }): Promise<void> {
     const { context, record, output, attempts } = this.#parts;
     await attempts.interrupt(`${this.row.name} is being removed`);
+    // Its disks go: whatever still runs on them ends before.
+    await this.adoption.kill();
     record.close();
     await output.close();
     await this.suspension.drop();
@@ -287,6 +323,7 @@ export class Replica {
   async release(): Promise<void> {
     const { record, output, attempts, publications } = this.#parts;
     await attempts.interrupt('the supervisor ends');
+    await this.adoption.release();
     await this.#start.bootEnded();
     record.close();
     const { run } = this;

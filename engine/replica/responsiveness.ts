@@ -23,7 +23,6 @@ export class Responsiveness {
   readonly #bus: EventBus;
   readonly #health: Pick<ReplicaHealth, 'silent'>;
   readonly #expecting = new Set<Pick<AbortController, 'abort'>>();
-  #run: Run | undefined;
   #askNow: () => void = () => {};
 
   constructor(record: ReplicaRecord, bus: EventBus, health: Pick<ReplicaHealth, 'silent'>) {
@@ -34,7 +33,6 @@ export class Responsiveness {
 
   /** Asks until the run ends. */
   watch(run: Run): void {
-    this.#run = run;
     this.#record.noteSilence(undefined);
     onAbort(run.abort.signal, () => this.#record.noteSilence(undefined));
     void this.#follow(run);
@@ -51,7 +49,7 @@ export class Responsiveness {
       });
     }
     if (this.#record.silentSince !== undefined) {
-      throw this.#error();
+      throw this.silentError();
     }
     const controller = linkedController(signal);
     this.#expecting.add(controller);
@@ -110,7 +108,7 @@ export class Responsiveness {
       return;
     }
     record.noteSilence(since);
-    const error = this.#error();
+    const error = this.silentError();
     this.#bus.emit({ type: 'warning', message: `${error.message}: ${error.hint}` });
     for (const controller of [...this.#expecting]) {
       controller.abort(error);
@@ -125,10 +123,11 @@ export class Responsiveness {
     }
   }
 
-  #error(): HyprError {
-    const { name, service, stack } = this.#record.row;
-    const seconds = Math.round((Date.now() - (this.#record.silentSince ?? Date.now())) / 1000);
-    const pid = this.#run?.machine.record.process.pid;
+  /** GUEST_SILENT, with what to do. `since`: where it was not told yet. */
+  silentError(since = this.#record.silentSince ?? Date.now()): HyprError {
+    const { name, service, stack, machine } = this.#record.row;
+    const seconds = Math.round((Date.now() - since) / 1000);
+    const pid = machine?.process.pid;
     return new HyprError('GUEST_SILENT', `${name} has not responded for ${seconds} s`, {
       hint:
         pid !== undefined && isStopped(pid)

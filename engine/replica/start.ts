@@ -10,7 +10,8 @@ import { tellNames } from '../machine/tell-names.ts';
 import { nextState } from '../model/lifecycle.ts';
 import { publishPorts } from '../resources/publish.ts';
 import type { VmRow } from '../state/records.ts';
-import { type AdoptedRun, adoptedPatch, adoptRun } from './adopt.ts';
+import { Adoption } from './adoption.ts';
+import { type AdoptedRun, adoptedPatch, adoptRun } from './boot/adopt.ts';
 import { bootReplica, type Run } from './boot/run.ts';
 import type { ReplicaEnd } from './end.ts';
 import type { ReplicaParts } from './parts.ts';
@@ -22,11 +23,14 @@ const { SIGKILL } = constants.signals;
 export class ReplicaStart {
   readonly #parts: ReplicaParts;
   readonly #end: ReplicaEnd;
+  /** The taking over of a run that an earlier supervisor started. */
+  readonly adoption: Adoption;
   #booting: Promise<void> | undefined;
 
   constructor(parts: ReplicaParts, end: ReplicaEnd) {
     this.#parts = parts;
     this.#end = end;
+    this.adoption = new Adoption(parts, (signal) => this.#adopt(signal));
   }
 
   get #row(): VmRow {
@@ -35,6 +39,7 @@ export class ReplicaStart {
 
   /** Takes the published ports, boots the machine and prepares it. After a failure nothing is left, and the row has the reason. */
   boot(signal: AbortSignal): Promise<void> {
+    this.adoption.refuse();
     this.#booting = this.#boot(this.#parts.attempts.interruptible(signal)).finally(() => {
       this.#booting = undefined;
     });
@@ -133,10 +138,11 @@ export class ReplicaStart {
     });
   }
 
-  /** Takes over a run that an earlier supervisor started. False when there is nothing left to take over. */
-  async adopt(signal: AbortSignal): Promise<boolean> {
+  /** False when there is nothing left to take over. */
+  async #adopt(signal: AbortSignal): Promise<boolean> {
     const { context, listeners } = this.#parts;
-    const adopted = await adoptRun(this.#row, { ...context, awaitPort: listeners.awaitPort }, signal);
+    const onMachine = (machine: Machine) => this.#watchHold(machine);
+    const adopted = await adoptRun(this.#row, { ...context, awaitPort: listeners.awaitPort, onMachine }, signal);
     if (adopted?.run.process === undefined) {
       return false;
     }

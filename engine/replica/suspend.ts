@@ -12,7 +12,7 @@ import { nextState } from '../model/lifecycle.ts';
 import { egressPolicy } from '../resolve/egress-policy.ts';
 import { type FindGuest, publishPorts } from '../resources/publish.ts';
 import type { SavedRun, VmRow } from '../state/records.ts';
-import type { AdoptedRun } from './adopt.ts';
+import type { AdoptedRun } from './boot/adopt.ts';
 import type { BootContext, Run } from './boot/run.ts';
 import type { ReplicaContext, ReplicaRecord } from './record.ts';
 

@@ -1,17 +1,27 @@
 import { messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
+import type { EventBus } from '../logs/bus.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { StackVolumes } from '../resources/volumes.ts';
+
+const log = logger('recover');
 
 interface Context {
   readonly lostNetworks: ReadonlySet<string>;
   readonly volumes: StackVolumes;
+  /** Where is told what became of machines that did not answer at first. */
+  readonly bus: EventBus;
 }
+
+const UNWATCHED = 'its machine ended while no supervisor was watching';
 
 /** What there is of a replica, and what it comes to when all have been looked at. */
 type Found = { readonly replica: Replica } & (
   | { readonly is: 'settled'; readonly message: string }
   | { readonly is: 'to-start-again'; readonly why: string }
-  | { readonly is: 'restarting' | 'lost' }
+  | { readonly is: 'restarting' }
+  | { readonly is: 'silent' }
+  | { readonly is: 'lost'; readonly reason: string }
 );
 
 /**
@@ -26,7 +36,12 @@ export const recoverReplicas = async (
   const look = (replica: Replica): Promise<Found> => lookAt(replica, context, signal);
   const owners = await Promise.all(replicas.filter(({ row }) => row.spec.shares === undefined).map(look));
   const members = await Promise.all(replicas.filter(({ row }) => row.spec.shares !== undefined).map(look));
-  const runOn = new Set(owners.flatMap(({ replica, is }) => (is === 'settled' ? [replica.row.name] : [])));
+  const runOn = new Set(owners.flatMap(({ replica, is }) => (is === 'settled' || is === 'silent' ? [replica.row.name] : [])));
+  for (const { replica, is } of [...members, ...owners]) {
+    if (is === 'silent') {
+      void settleLater(replica, replicas, context);
+    }
+  }
   const settle = async (found: Found) => ({ name: found.replica.row.name, message: await settleFound(found, runOn) });
   // Members begin first: those that start with their machine have to be known before it starts.
   return Promise.all([...members, ...owners].map(settle));
@@ -41,9 +56,19 @@ const lookAt = async (replica: Replica, { lostNetworks, volumes }: Context, sign
   if (replica.row.state === 'restarting' && replica.row.machine === undefined) {
     return { replica, is: 'restarting' };
   }
-  if (!(await replica.adopt(signal))) {
-    return { replica, is: 'lost' };
+  const adopted = await replica.adopt(signal);
+  if (adopted === 'silent') {
+    return { replica, is: 'silent' };
   }
+  if (adopted === 'gone') {
+    return { replica, is: 'lost', reason: UNWATCHED };
+  }
+  replica.resumeStop();
+  return lookAtAdopted(replica, { lostNetworks, volumes });
+};
+
+const lookAtAdopted = (replica: Replica, { lostNetworks, volumes }: Omit<Context, 'bus'>): Found => {
+  const { name } = replica.row;
   if (replica.row.spec.networks.some((network) => lostNetworks.has(network.key))) {
     return { replica, is: 'to-start-again', why: 'its network had ended' };
   }
@@ -55,6 +80,27 @@ const lookAt = async (replica: Replica, { lostNetworks, volumes }: Context, sign
   }
   const { reason } = replica.row;
   return { replica, is: 'settled', message: reason === undefined ? `${name} is taken over` : `${name} is taken over, but ${reason}` };
+};
+
+/** Goes on with a replica whose machine did not answer in time: when it does, it is as if it had been taken over at once. Never rejects. */
+const settleLater = async (replica: Replica, all: readonly Replica[], context: Context): Promise<void> => {
+  const { name, state } = replica.row;
+  const ended = await replica.adoption.ended();
+  if (ended === undefined) {
+    return;
+  }
+  if (state === 'stopping' && ended === 'adopted') {
+    replica.resumeStop();
+  }
+  const found: Found =
+    ended === 'adopted' ? lookAtAdopted(replica, context) : { replica, is: 'lost', reason: 'its machine ended while it did not respond' };
+  const runOn = new Set(all.flatMap(({ row, run, adoption }) => (run !== undefined || adoption.isPending ? [row.name] : [])));
+  // A stop that waited for it ends it.
+  const isLeft = found.is === 'settled' || (found.is === 'to-start-again' && replica.row.stoppedByUser);
+  const message = isLeft ? `${name} responds again` : await settleFound(found, runOn);
+  context.bus.emit({ type: 'warning', message });
+  log.info('recovered', { replica: name, message });
+  replica.settled();
 };
 
 /** `runOn`: machines that others may run in and that neither ended nor start again. */
@@ -74,7 +120,10 @@ const settleFound = async (found: Found, runOn: ReadonlySet<string>): Promise<st
     replica.resumeRestart();
     return `${replica.row.name} was about to restart`;
   }
-  return settleLost(replica);
+  if (found.is === 'silent') {
+    return `${replica.row.name} does not respond; it is taken over as soon as it does`;
+  }
+  return settleLost(replica, found.reason);
 };
 
 /** The machine starts it when it starts again, and stops it before if it runs. */
@@ -86,13 +135,13 @@ const settleWithOwner = ({ replica, is }: Found, owner: string): string => {
   return startedAt === undefined ? `${name} had not been started` : `${name} starts with the machine of ${owner}`;
 };
 
-const settleLost = (replica: Replica): string => {
+const settleLost = (replica: Replica, reason: string): string => {
   const { name, startedAt } = replica.row;
   if (startedAt === undefined) {
     replica.lost('');
     return `${name} had not been started`;
   }
-  replica.lost('its machine ended while no supervisor was watching');
+  replica.lost(reason);
   return replica.row.state === 'restarting' ? `${name} had ended and is started again by its restart policy` : `${name} had ended`;
 };
 

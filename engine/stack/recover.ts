@@ -1,6 +1,7 @@
 import { messageOf } from '../../base/errors.ts';
 import { sweepPendingProcesses } from '../../base/host/pending-processes.ts';
 import { logger } from '../../base/log.ts';
+import type { EventBus } from '../logs/bus.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import { sharedNetworkName, shownNetwork } from '../model/network-key.ts';
 import type { Replica } from '../replica/replica.ts';
@@ -16,7 +17,14 @@ const log = logger('recover');
  * have ended, and returns messages about what it found. A machine whose network is gone starts again.
  */
 export const recoverStack = async (
-  input: { stack: string; store: StateStore; replicas: ReadonlyMap<string, Replica>; networks: StackNetworks; volumes: StackVolumes },
+  input: {
+    stack: string;
+    store: StateStore;
+    replicas: ReadonlyMap<string, Replica>;
+    networks: StackNetworks;
+    volumes: StackVolumes;
+    bus: EventBus;
+  },
   signal: AbortSignal,
 ): Promise<string[]> => {
   const said: string[] = [];
@@ -38,7 +46,7 @@ export const recoverStack = async (
   const active = [...input.replicas.values()].filter(
     ({ row }) => hasMachine(row.state) || row.state === 'restarting' || row.machine !== undefined,
   );
-  for (const { name, message } of await recoverReplicas(active, { lostNetworks, volumes: input.volumes }, signal)) {
+  for (const { name, message } of await recoverReplicas(active, { lostNetworks, volumes: input.volumes, bus: input.bus }, signal)) {
     said.push(message);
     log.info('recovered', { replica: name, message });
   }

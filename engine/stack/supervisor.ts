@@ -163,7 +163,8 @@ export class StackSupervisor {
     for (const row of store.vms(stack)) {
       this.replicas.set(row.name, new Replica(row, this.#context));
     }
-    const found = await recoverStack({ stack, store, replicas: this.replicas, networks: this.networks, volumes: this.volumes }, signal);
+    const { replicas, networks, volumes, bus } = this;
+    const found = await recoverStack({ stack, store, replicas, networks, volumes, bus }, signal);
     await this.oneOffs.removeLeft();
     this.#changes.note();
     return found;

@@ -64,7 +64,8 @@ const connectSocket = async (path: string, signal: AbortSignal): Promise<Socket>
       return socket;
     } catch (error) {
       socket.destroy();
-      if (!isErrno(error, 'ENOENT', 'ECONNREFUSED')) {
+      // EAGAIN: the queue of a process that is held is full of those who have given up.
+      if (!isErrno(error, 'ENOENT', 'ECONNREFUSED', 'EAGAIN')) {
         throw error;
       }
     }

@@ -151,6 +151,26 @@ describe('whatever is killed, the next command puts it right', () => {
     expect(await page()).toMatch(/web/);
   }, 300_000);
 
+  test('the supervisor, while the host holds a machine: ps says so, and it goes on with what it had not written', async () => {
+    await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });
+    await stack.must(['exec', '-T', 'idle', 'sh', '-c', 'echo unwritten > /unwritten']);
+    const [line = ''] = (await processesOf('crashes')).filter((each) => /qemu.*crashes-idle-1/.test(each));
+    const pid = Number(line.split(' ')[0]);
+    expect(pid).toBeGreaterThan(1);
+    process.kill(pid, 'SIGSTOP');
+    onTestFinished(() => void process.kill(pid, 'SIGCONT'));
+    expect(await killAll('crashes', /supervisor/)).toBe(1);
+    const result = await stack.run(['ps', '-a']);
+    expect(result.stderr).toMatch(/idle-1 does not respond/);
+    expect(result.stdout).toMatch(/idle-1.*Up.*\(not responding for [^)]+\)/);
+    const exec = await stack.run(['exec', '-T', 'idle', 'true']);
+    expect([exec.code, exec.stderr]).toEqual([1, expect.stringContaining(`kill -CONT ${pid}`)]);
+    process.kill(pid, 'SIGCONT');
+    await expect.poll(() => stack.must(['ps', '-a']), { timeout: 60_000 }).toMatch(/idle-1(?!.*not responding).*Up/);
+    expect(await stack.must(['exec', '-T', 'idle', 'cat', '/unwritten'])).toBe('unwritten\n');
+    expect((await processesOf('crashes')).filter((each) => each.startsWith(`${pid} `))).toHaveLength(1);
+  }, 300_000);
+
   test('the supervisor, in the middle of up: the command says so, and the next continues after what was started', async () => {
     const child = spawn(hyprBin, ['compose', '--progress', 'plain', 'up', '-d', '--wait'], {
       cwd: stack.dir,

@@ -132,7 +132,10 @@ export interface Vmm {
   buildCommand(spec: MachineSpec): VmmCommand;
   /** Spawns the VMM with the guest stopped at its first instruction. Takes over `nicSockets[i]` for nic i in every outcome. */
   create(spec: MachineSpec, nicSockets: readonly Socket[], signal?: AbortSignal): Promise<Machine>;
-  /** Takes over a machine that another process started; undefined if it is gone. Its leftovers are then removed by `sweep`. */
+  /**
+   * Takes over a machine that another process started; undefined if its process has ended: its leftovers are then removed by `sweep`.
+   * Throws HYPR_TIMEOUT when it lives and does not answer, as one that is held by its host: it is as before, and can be asked again.
+   */
   adopt(record: MachineRecord, signal?: AbortSignal): Promise<Machine | undefined>;
   /**
    * Restores a saved machine, stopped; `resume` lets it run. Takes over the sockets in every outcome. Throws VMM_SAVED when the

@@ -94,8 +94,9 @@ const connectSocket = async (path: string, signal: AbortSignal): Promise<net.Soc
       return socket;
     } catch (error) {
       socket.destroy();
-      // The file exists since bind(2); listen(2) follows an instant later and gives no event.
-      if (!isErrno(error, 'ECONNREFUSED')) {
+      // The file exists since bind(2); listen(2) follows an instant later and gives no event. A process that is held accepts nobody, and
+      // its queue is soon full of those who have given up.
+      if (!isErrno(error, 'ECONNREFUSED', 'EAGAIN')) {
         throw error;
       }
       await sleep(RETRY_MS, signal);

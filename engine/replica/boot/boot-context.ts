@@ -16,6 +16,10 @@ export interface MachineSharing {
   members(replica: string): readonly VmRow[];
   /** A replica with its machine, which is absent while it does not run. */
   owner(replica: string): { readonly row: VmRow; readonly run: Run | undefined } | undefined;
+  /** Whether the machine of this replica lives and has not answered yet. */
+  isSilent(replica: string): boolean;
+  /** Resolves when nobody waits any more for the machine that an earlier supervisor left. */
+  adopted(replica: string): Promise<void>;
   /** Stops those that run in the machine of this replica, which is about to end. */
   stopMembers(replica: string): Promise<void>;
   /**

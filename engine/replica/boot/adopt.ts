@@ -1,16 +1,17 @@
-import { HyprError, messageOf } from '../../base/errors.ts';
-import { logger } from '../../base/log.ts';
-import type { GuestClient } from '../../guest/types.ts';
-import type { Machine } from '../../vmm/model/machine.ts';
-import { openDockerSockets } from '../machine/docker-sockets.ts';
-import { openOutbound } from '../machine/outbound.ts';
-import { nextState } from '../model/lifecycle.ts';
-import type { Platform, Publication } from '../model/platform.ts';
-import type { SharedMachine } from '../model/spec.ts';
-import { publishPorts } from '../resources/publish.ts';
-import type { VmRow } from '../state/records.ts';
-import { type Joined, openMember } from './boot/join-machine.ts';
-import { type BootContext, machineDir, type Run } from './boot/run.ts';
+import { linkedController, orAbort } from '../../../base/abort.ts';
+import { HyprError, messageOf } from '../../../base/errors.ts';
+import { logger } from '../../../base/log.ts';
+import type { GuestClient } from '../../../guest/types.ts';
+import type { Machine } from '../../../vmm/model/machine.ts';
+import { openDockerSockets } from '../../machine/docker-sockets.ts';
+import { openOutbound } from '../../machine/outbound.ts';
+import { nextState } from '../../model/lifecycle.ts';
+import type { Platform, Publication } from '../../model/platform.ts';
+import type { SharedMachine } from '../../model/spec.ts';
+import { publishPorts } from '../../resources/publish.ts';
+import type { VmRow } from '../../state/records.ts';
+import { type Joined, openMember } from './join-machine.ts';
+import { type BootContext, machineDir, type Run } from './run.ts';
 
 const log = logger('adopt');
 
@@ -24,8 +25,9 @@ export interface AdoptedRun {
 }
 
 /**
- * Takes over the machine and workload of a row. Undefined when there is no machine, or its agent does not answer; its remains
- * are removed then.
+ * Takes over the machine and workload of a row. Undefined when there is no machine any more, or nothing was started in it; its remains
+ * are removed then. A machine that does not answer is waited for until it does, ends, or the signal aborts: it may be held by its host,
+ * and has data that is on no disk yet. An abort leaves it as it is.
  */
 export const adoptRun = async (row: VmRow, context: BootContext, signal: AbortSignal): Promise<AdoptedRun | undefined> => {
   if (row.spec.shares !== undefined) {
@@ -35,7 +37,12 @@ export const adoptRun = async (row: VmRow, context: BootContext, signal: AbortSi
   if (machine === undefined) {
     return undefined;
   }
+  context.onMachine(machine);
   const run = await adoptGuest(row, machine, context, signal).catch(async (error: unknown) => {
+    if (signal.aborted) {
+      machine.release();
+      throw error;
+    }
     log.warn('cannot adopt', { replica: row.name, error: messageOf(error) });
     await machine.kill();
     await machine.delete();
@@ -50,7 +57,7 @@ export const adoptRun = async (row: VmRow, context: BootContext, signal: AbortSi
   }
 };
 
-/** That of a replica in the machine of another, which was taken over before. */
+/** That of a replica in the machine of another, which is taken over before. */
 const adoptMember = async (
   row: VmRow,
   shares: SharedMachine,
@@ -59,11 +66,16 @@ const adoptMember = async (
 ): Promise<AdoptedRun | undefined> => {
   let joined: Joined | undefined;
   try {
-    joined = await openMember(row, shares, context, signal);
+    await orAbort(context.sharing.adopted(shares.replica), signal);
+    joined = await untilInTime(() => openMember(row, shares, context, signal), signal);
     const run = await attach(row, joined.machine, joined.guest, signal);
     await openHostServices(joined.guest, row, context, signal);
     return { run, publications: [], problem: undefined };
   } catch (error) {
+    if (signal.aborted) {
+      await joined?.guest.close().catch(() => {});
+      throw error;
+    }
     log.warn('cannot adopt', { replica: row.name, error: messageOf(error) });
     await joined?.machine.kill();
     return undefined;
@@ -71,24 +83,33 @@ const adoptMember = async (
 };
 
 const adoptMachine = async (row: VmRow, platform: Platform, signal: AbortSignal): Promise<Machine | undefined> => {
-  if (row.machine === undefined) {
+  const { machine: record } = row;
+  if (record === undefined) {
     // Its supervisor may have been killed while the machine started: leftover processes would hold its disks.
     await platform.vmm.sweepPending?.(machineDir(row, platform));
     return undefined;
   }
   try {
-    const machine = await platform.vmm.adopt(row.machine, signal);
+    const machine = await untilInTime(() => platform.vmm.adopt(record, signal), signal);
     if (machine !== undefined) {
       return machine;
     }
   } catch (error) {
+    signal.throwIfAborted();
     log.warn('cannot adopt', { replica: row.name, error: messageOf(error) });
   }
-  await platform.vmm.sweep(row.machine);
+  await platform.vmm.sweep(record);
   return undefined;
 };
 
+/** Rejects when the machine ends first. */
 const adoptGuest = async (row: VmRow, machine: Machine, context: BootContext, signal: AbortSignal): Promise<Run> => {
+  const untilEnd = linkedController(signal);
+  void machine.exited.then(() => untilEnd.abort(new HyprError('VMM_DIED', `the machine of ${row.name} has ended`)));
+  return untilInTime(() => greetGuest(row, machine, context, untilEnd.signal), untilEnd.signal);
+};
+
+const greetGuest = async (row: VmRow, machine: Machine, context: BootContext, signal: AbortSignal): Promise<Run> => {
   // A paused guest cannot answer, so it runs for the handshake. Any guest may be paused: its last supervisor may have been suspending it.
   await machine.resume(signal);
   const guest = await context.platform.connectGuest(machine.record.agentSocket, { signal, timeout: AGENT_DEADLINE_MS });
@@ -102,6 +123,20 @@ const adoptGuest = async (row: VmRow, machine: Machine, context: BootContext, si
   } catch (error) {
     await guest.close();
     throw error;
+  }
+};
+
+/** Asks again as often as the answer is late. Each request has a deadline of its own, so this asks about twice a minute. */
+const untilInTime = async <T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> => {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof HyprError && error.code === 'HYPR_TIMEOUT')) {
+        throw error;
+      }
+    }
   }
 };
 
