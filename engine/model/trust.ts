@@ -17,7 +17,7 @@ export interface TrustStatus {
   /** Absent before the first `hypr setup --browser`, or the first edge. */
   readonly authority?: { readonly name: string; readonly path: string; readonly fingerprint: string; readonly notAfter: string };
   readonly trust: ReadonlyArray<{ readonly what: 'chromium' | 'firefox' | 'system'; readonly place: string; readonly trusts: boolean }>;
-  /** The desktop's proxy: `ours`, `free`, `other`, `none`. */
+  /** The desktop's proxy: `ours`, `stale`, `free`, `other`, `none`. */
   readonly proxy: { readonly state: string; readonly detail: string };
   /** Whether the edge answers now, whether the host's resolver finds the domain, and whether port 443 is served. */
   readonly edge: boolean;

@@ -7,13 +7,13 @@ import type { HomePaths } from '../../base/paths.ts';
 import { openAuthority } from '../../net/certificates/authority.ts';
 import { nameDomain } from '../../net/names/directory.ts';
 import { findCertutil } from '../../vmm/toolchain/certutil.ts';
+import { edgePorts } from '../edge/settings.ts';
 import type { SetupStep } from '../model/trust.ts';
-import { readDesktopProxy, resetDesktopProxy, setDesktopProxy } from './desktop-proxy.ts';
+import { type DesktopProxy, readDesktopProxy, resetDesktopProxy, setDesktopProxy } from './desktop-proxy.ts';
 import { whyNotOurPort } from './edge-port.ts';
 import { type CertificateStore, findStores, hasStore } from './find-stores.ts';
 import { JournalFile } from './journal.ts';
 import { type Nss, openNss, STORE_FILES } from './nss.ts';
-import { pacUrl } from './pac.ts';
 import { ownNicknames, putAuthority } from './put-authority.ts';
 
 export interface TrustHost {
@@ -83,7 +83,7 @@ export const undoBrowser = async (host: TrustHost, onStep: (step: SetupStep) => 
         onStep({ place: folder, status: 'done', text: `${nickname} removed` });
       }
     }
-    if ((await readDesktopProxy(pacUrl(env), env, signal)).state === 'ours') {
+    if (isOwn((await readDesktopProxy(env, signal)).state)) {
       onStep(await tryProxy('not set any more', () => resetDesktopProxy(env, signal)));
     }
     for (const folder of [paths.browsers, paths.authority]) {
@@ -124,16 +124,19 @@ const tryProxy = async (text: string, work: () => Promise<void>): Promise<SetupS
   }
 };
 
+const isOwn = (state: DesktopProxy['state']): boolean => state === 'ours' || state === 'stale';
+
 const setProxy = async ({ env, signal }: TrustHost): Promise<SetupStep> => {
-  const url = pacUrl(env);
-  const { state, detail } = await readDesktopProxy(url, env, signal);
-  const taken = state === 'free' || state === 'ours' ? await whyNotOurPort(env, signal) : undefined;
+  const { state, detail } = await readDesktopProxy(env, signal);
+  const taken = state === 'free' || isOwn(state) ? await whyNotOurPort(env, signal) : undefined;
   if (taken !== undefined) {
     const how = 'with HYPR_EDGE_PORT set to a free port for all of your session, run this again';
     return { place: PROXY, status: 'kept', text: `${taken}; ${how}, or use hypr open` };
   }
-  if (state === 'free') {
-    return tryProxy(`${url}, for names of ${nameDomain(env)} only`, () => setDesktopProxy(url, env, signal));
+  if (state === 'free' || state === 'stale') {
+    return tryProxy(`names of ${nameDomain(env)}, and nothing else, go to 127.0.0.1:${edgePorts(env)[0]}`, () =>
+      setDesktopProxy(env, signal),
+    );
   }
   if (state === 'ours') {
     return { place: PROXY, status: 'kept', text: detail };

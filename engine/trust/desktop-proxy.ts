@@ -1,6 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import { runProgram } from '../../base/host/process.ts';
 import { findInPath } from '../../vmm/toolchain/host-programs.ts';
+import { isOwnPac, pacUrl } from './pac.ts';
 
 const SCHEMA = 'org.gnome.system.proxy';
 const KEYS = ['mode', 'autoconfig-url'] as const;
@@ -8,13 +9,17 @@ const TIMEOUT = 10_000;
 
 /** GNOME's setting of a proxy, which Chromium, Firefox ("system proxy") and most others on such a desktop follow. */
 export interface DesktopProxy {
-  /** `ours`; `free`: nothing is set; `other`: somebody else's proxy or PAC, which stays; `none`: no such desktop here. */
-  readonly state: 'ours' | 'free' | 'other' | 'none';
+  /**
+   * `ours`; `stale`: hypr's, but switched off, of an edge at another port or as an earlier version set it; `free`: nothing is set; `other`: somebody else's
+   * proxy or PAC, which stays; `none`: no such desktop here.
+   */
+  readonly state: 'ours' | 'stale' | 'free' | 'other' | 'none';
   /** What is set, or why there is none; for people. */
   readonly detail: string;
 }
 
-export const readDesktopProxy = async (pacUrl: string, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<DesktopProxy> => {
+/** What is set; `port` is where the edge is, by default the first port that it tries. */
+export const readDesktopProxy = async (env: NodeJS.ProcessEnv, signal: AbortSignal, port?: number): Promise<DesktopProxy> => {
   const desktop = env.XDG_CURRENT_DESKTOP ?? '';
   if (!FOLLOWERS.test(desktop)) {
     return { state: 'none', detail: desktop === '' ? 'no desktop session' : `${desktop} has no proxy setting that hypr knows` };
@@ -25,8 +30,11 @@ export const readDesktopProxy = async (pacUrl: string, env: NodeJS.ProcessEnv, s
     return { state: 'none', detail: "gsettings or GNOME's proxy schema is missing" };
   }
   const { mode, url } = values;
-  if (mode === 'auto' && url === pacUrl) {
-    return { state: 'ours', detail: url };
+  // With mode none it is off but still there, to be set again or taken away.
+  if ((mode === 'auto' || mode === 'none') && isOwnPac(url, env)) {
+    return mode === 'auto' && url === pacUrl(env, port)
+      ? { state: 'ours', detail: 'names of hypr go to the edge' }
+      : { state: 'stale', detail: 'set by hypr, but switched off or for an edge elsewhere; `hypr setup --browser` sets it anew' };
   }
   const isFree = mode === 'none' && url === '';
   return isFree
@@ -37,10 +45,10 @@ export const readDesktopProxy = async (pacUrl: string, env: NodeJS.ProcessEnv, s
 /** Desktops whose settings are GNOME's. */
 const FOLLOWERS = /GNOME|Unity|Cinnamon|Budgie|Pantheon|MATE/i;
 
-/** Sets the PAC; only where nothing else is set. */
-export const setDesktopProxy = async (pacUrl: string, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<void> => {
+/** Sets the PAC; only where nothing is set but by hypr. */
+export const setDesktopProxy = async (env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<void> => {
   const gsettings = runner(env, signal);
-  await gsettings('set', SCHEMA, 'autoconfig-url', pacUrl);
+  await gsettings('set', SCHEMA, 'autoconfig-url', pacUrl(env));
   await gsettings('set', SCHEMA, 'mode', 'auto');
 };
 

@@ -10,7 +10,7 @@ import { findInPath } from '../../vmm/toolchain/host-programs.ts';
 import type { TrustHost } from './browser-setup.ts';
 import { hasStore } from './find-stores.ts';
 import { openNss } from './nss.ts';
-import { pacDataUrl } from './pac.ts';
+import { pacUrl } from './pac.ts';
 import { ownNicknames, putAuthority } from './put-authority.ts';
 
 /** A browser that can be given a profile of its own. */
@@ -99,14 +99,14 @@ export const chromiumHome = async (folder: string, host: TrustHost): Promise<str
 
 export const chromiumArgs = (folder: string, { env }: Pick<TrustHost, 'env'>, edge: number | undefined): string[] => [
   `--user-data-dir=${folder}`,
-  ...(edge === undefined ? [] : [`--proxy-pac-url=${pacDataUrl(edge, env)}`]),
+  ...(edge === undefined ? [] : [`--proxy-pac-url=${pacUrl(env, edge)}`]),
   '--no-first-run',
   '--no-default-browser-check',
 ];
 
 /** Prefs by user.js and the authority in the profile's own store. */
 export const firefoxArgs = async (folder: string, host: TrustHost, edge: number | undefined): Promise<string[]> => {
-  await writeFile(join(folder, 'user.js'), userPrefs(edge === undefined ? undefined : pacDataUrl(edge, host.env)), { mode: 0o600 });
+  await writeFile(join(folder, 'user.js'), userPrefs(edge === undefined ? undefined : pacUrl(host.env, edge)), { mode: 0o600 });
   await trustAuthority(folder, host);
   return ['--profile', folder, '--no-remote'];
 };

@@ -5,7 +5,6 @@ import type { OpenedUrl, OpenRequest } from '../model/trust.ts';
 import type { TrustHost } from './browser-setup.ts';
 import { readDesktopProxy } from './desktop-proxy.ts';
 import { findBrowsers, openInProfile, openOnDesktop, whyNoWindow } from './open-browser.ts';
-import { pacUrl } from './pac.ts';
 
 /**
  * Opens a service's page in the best way available: the desktop's own browser where it finds the https name, else a browser with
@@ -27,7 +26,7 @@ export const openUrl = async ({ url, reach, browser }: OpenRequest, host: TrustH
     await openInProfile(wanted, named, host, edge);
     return { url: named, where: `${wanted.name}, in a profile of hypr's` };
   }
-  const follows = isSetUp && (await readDesktopProxy(pacUrl(host.env, edge), host.env, host.signal)).state === 'ours';
+  const follows = isSetUp && (await readDesktopProxy(host.env, host.signal, edge)).state === 'ours';
   if (reach === 'system' || follows) {
     return await onDesktop(named, host, edge);
   }

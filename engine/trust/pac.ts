@@ -2,12 +2,26 @@ import { pacFile } from '../../net/edge/pages/pac.ts';
 import { nameDomain } from '../../net/names/directory.ts';
 import { edgePorts } from '../edge/settings.ts';
 
-/** The edge's first port; undefined where there is no edge (HYPR_EDGE_PORT=0). */
-const edgePort = (env: NodeJS.ProcessEnv): number | undefined => edgePorts(env)[0];
+const DATA = 'data:application/x-ns-proxy-autoconfig;base64,';
 
-/** Where the edge serves its PAC: by default at the port that is the first to be tried, which another user's edge may have. */
-export const pacUrl = (env: NodeJS.ProcessEnv, port = edgePort(env) ?? 0): string => `http://127.0.0.1:${port}/proxy.pac`;
+/**
+ * The PAC of the edge at that port (by default the first that is tried) as a URL that needs no server. A browser that fetched it from the edge would
+ * take it from whoever listens there while no stack runs, and that program could then read and answer what goes to any other host.
+ */
+export const pacUrl = (env: NodeJS.ProcessEnv, port = edgePorts(env)[0] ?? 0): string =>
+  `${DATA}${Buffer.from(pacFile(`127.0.0.1:${port}`, nameDomain(env))).toString('base64')}`;
 
-/** The PAC of the edge at that port as a URL that needs no server: for browsers that hypr starts. */
-export const pacDataUrl = (port: number, env: NodeJS.ProcessEnv): string =>
-  `data:application/x-ns-proxy-autoconfig;base64,${Buffer.from(pacFile(`127.0.0.1:${port}`, nameDomain(env))).toString('base64')}`;
+/** Whether hypr has set that PAC: of an edge at any port, for any domain, or fetched from the edge, as earlier versions set it. */
+export const isOwnPac = (url: string, env: NodeJS.ProcessEnv): boolean => {
+  const fetched = /^http:\/\/127\.0\.0\.1:(\d{1,5})\/proxy\.pac$/.exec(url)?.[1];
+  if (fetched !== undefined) {
+    return edgePorts(env).includes(Number(fetched));
+  }
+  return url.startsWith(DATA) && hasOwnShape(Buffer.from(url.slice(DATA.length), 'base64').toString());
+};
+
+/** The text with port and domain left open. */
+const hasOwnShape = (text: string): boolean => {
+  const [, domain, port] = /=== "([^"]*)".*'PROXY 127\.0\.0\.1:(\d{1,5})'/.exec(text) ?? [];
+  return domain !== undefined && port !== undefined && text === pacFile(`127.0.0.1:${port}`, domain);
+};

@@ -8,7 +8,6 @@ import type { TrustHost } from './browser-setup.ts';
 import { readDesktopProxy } from './desktop-proxy.ts';
 import { findStores } from './find-stores.ts';
 import { listNicknames } from './nss.ts';
-import { pacUrl } from './pac.ts';
 
 const BUNDLES = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/ca-bundle.pem', '/etc/ssl/cert.pem'];
 
@@ -23,7 +22,7 @@ export const readTrust = async ({ paths, home, env, signal }: TrustHost): Promis
   }));
   const [bundle, proxy, edge, resolves] = await Promise.all([
     findInBundle(authority?.cert),
-    readDesktopProxy(pacUrl(env), env, signal),
+    readDesktopProxy(env, signal),
     askEdge(signal).catch(() => signal.throwIfAborted()),
     systemKnowsNames(domain, signal),
   ]);

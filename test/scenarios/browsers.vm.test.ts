@@ -4,17 +4,18 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { homePaths } from '../../base/paths.ts';
 import { leafIssuer } from '../../engine/edge/leaf-issuer.ts';
 import { setupBrowser, undoBrowser } from '../../engine/trust/browser-setup.ts';
+import { setDesktopProxy } from '../../engine/trust/desktop-proxy.ts';
 import { chromiumArgs, chromiumHome, firefoxArgs } from '../../engine/trust/open-browser.ts';
 import { readTrust } from '../../engine/trust/status.ts';
 import { openAuthority } from '../../net/certificates/authority.ts';
 import { serveEdge } from '../../net/edge/edge.ts';
 import type { Edge } from '../../net/edge/http/types.ts';
 import { EdgeHouse } from '../net/edge/edge-house.ts';
-import { type BrowserPage, launchChromium, launchFirefox } from '../support/browsers.ts';
+import { type BrowserPage, inRoot, launchChromium, launchFirefox } from '../support/browsers.ts';
 import { root } from '../support/cli.ts';
 import { fetchDebianRoot } from '../support/debian/debian-root.ts';
 import { freePort } from '../support/free-port.ts';
@@ -91,6 +92,8 @@ needs(noNamespace()).describe('names in real browsers', () => {
     await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   });
 
+  afterEach(() => void vi.unstubAllEnvs());
+
   const tier0 = async (launch: typeof launchChromium) => {
     const opened = await visit(() => launch({ root: browsers, home: home() }), `http://web.page.localhost:${port()}/`);
     expect(await opened.evaluate(`tryAll(${BYTES})`)).toEqual(worked(true, 'http/1.1'));
@@ -118,6 +121,31 @@ needs(noNamespace()).describe('names in real browsers', () => {
       expect(await listing(home())).toEqual(before);
       page = await launchChromium({ root: browsers, home: home(), args });
       await expect(page.open('https://web.page.hypr/')).rejects.toThrow('ERR_');
+    },
+    3 * MINUTES,
+  );
+
+  test(
+    "browsers follow GNOME's setting that setup --browser made, which undo takes back",
+    async () => {
+      const wrapped = inRoot(browsers, ['/usr/bin/gsettings']).map((word) => `'${word.replaceAll("'", "'\\''")}'`);
+      await writeFile(join(folder, 'gsettings'), `#!/bin/sh\nexec ${wrapped.join(' ')} "$@"\n`, { mode: 0o755 });
+      vi.stubEnv('PATH', `${folder}:${process.env.PATH}`);
+      const desktop = { XDG_CURRENT_DESKTOP: 'GNOME', GSETTINGS_BACKEND: 'keyfile', XDG_CONFIG_HOME: join(home(), '.config') };
+      const gnome = { ...host(), env: { ...host().env, ...desktop } };
+      await closePage();
+      await setupBrowser(gnome, () => {});
+      // It sets no proxy where something that is not an edge of this user's has the port, as the edge of this process.
+      await setDesktopProxy(gnome.env, gnome.signal);
+      expect((await readTrust(gnome)).proxy.state).toBe('ours');
+      const chromium = await visit(() => launchChromium({ root: browsers, home: home(), env: desktop }), 'https://web.page.hypr/');
+      expect(await chromium.evaluate('isSecureContext')).toBe(true);
+      // Firefox's own profile has no authority here: http shows that it takes the way of the setting.
+      const firefox = await visit(() => launchFirefox({ root: browsers, home: home(), env: desktop }), 'http://web.page.hypr/');
+      expect(await firefox.evaluate('document.title')).toBe('page');
+      await closePage();
+      await undoBrowser(gnome, () => {});
+      expect((await readTrust(gnome)).proxy.state).toBe('free');
     },
     3 * MINUTES,
   );

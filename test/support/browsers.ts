@@ -14,6 +14,8 @@ interface Launch {
   /** The user's home, below /tmp. */
   readonly home: string;
   readonly args?: readonly string[];
+  /** Beside the home and the locale. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** A running browser with one page. */
@@ -27,7 +29,7 @@ export interface BrowserPage {
   close(): Promise<void>;
 }
 
-export const launchChromium = async ({ root, home, args = [] }: Launch): Promise<BrowserPage> => {
+export const launchChromium = async ({ root, home, args = [], env }: Launch): Promise<BrowserPage> => {
   const profile = await mkdtemp(join(tmpdir(), 'hypr-chromium-'));
   const own = [
     '--headless',
@@ -37,7 +39,7 @@ export const launchChromium = async ({ root, home, args = [] }: Launch): Promise
     '--remote-debugging-port=0',
     `--user-data-dir=${profile}`,
   ];
-  const child = start(root, home, ['/usr/lib/chromium/chromium', ...own, ...args, 'about:blank']);
+  const child = start(root, home, ['/usr/lib/chromium/chromium', ...own, ...args, 'about:blank'], env);
   const port = await findText(child, /DevTools listening on ws:\/\/127\.0\.0\.1:(\d+)\//);
   const targets = (await (await fetch(`http://127.0.0.1:${port}/json`)).json()) as Array<{ type: string; webSocketDebuggerUrl: string }>;
   const socket = await JsonSocket.open(targets.find(({ type }) => type === 'page')?.webSocketDebuggerUrl ?? '');
@@ -70,10 +72,10 @@ export const launchChromium = async ({ root, home, args = [] }: Launch): Promise
   };
 };
 
-export const launchFirefox = async ({ root, home, args = [] }: Launch): Promise<BrowserPage> => {
+export const launchFirefox = async ({ root, home, args = [], env }: Launch): Promise<BrowserPage> => {
   const profile = args.includes('--profile') ? undefined : await mkdtemp(join(tmpdir(), 'hypr-firefox-'));
   const own = ['--headless', '--remote-debugging-port=0', ...(profile === undefined ? [] : ['--profile', profile])];
-  const child = start(root, home, ['/usr/lib/firefox-esr/firefox-esr', ...own, ...args, 'about:blank']);
+  const child = start(root, home, ['/usr/lib/firefox-esr/firefox-esr', ...own, ...args, 'about:blank'], env);
   const url = await findText(child, /WebDriver BiDi listening on (ws:\/\/127\.0\.0\.1:\d+)/);
   const socket = await JsonSocket.open(`${url}/session`);
   await socket.call('session.new', { capabilities: {} });
@@ -99,11 +101,14 @@ export const launchFirefox = async ({ root, home, args = [] }: Launch): Promise<
   };
 };
 
-const start = (root: string, home: string, command: readonly string[]): ChildProcess => {
-  const [file = '', ...args] = [...asNamespaceRoot, 'sh', '-c', MOUNTS, root, ...command];
+/** The command line of a program of that root. */
+export const inRoot = (root: string, command: readonly string[]): string[] => [...asNamespaceRoot, 'sh', '-c', MOUNTS, root, ...command];
+
+const start = (root: string, home: string, command: readonly string[], more: NodeJS.ProcessEnv = {}): ChildProcess => {
+  const [file = '', ...args] = inRoot(root, command);
   // A group of its own, so that all of a browser's processes end with it.
-  const env = { HOME: home, LANG: 'C.UTF-8', MOZ_HEADLESS: '1' };
-  return spawn(file, args, { env: { ...env, PATH: process.env.PATH }, stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  const env = { HOME: home, LANG: 'C.UTF-8', MOZ_HEADLESS: '1', PATH: process.env.PATH, ...more };
+  return spawn(file, args, { env, stdio: ['ignore', 'ignore', 'pipe'], detached: true });
 };
 
 /** The first group of the first match in what it says on stderr. */
