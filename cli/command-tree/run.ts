@@ -158,7 +158,7 @@ export const replicaCommands: readonly CommandSpec[] = [
   {
     name: 'commit',
     usage: '[OPTIONS] SERVICE [REPOSITORY[:TAG]]',
-    summary: 'Make an image of what a running service changed on its disk',
+    summary: 'Make an image of what a service changed on its disk',
     examples: ['hypr commit web shop-web:debug', 'hypr commit -m "with tools" -c "ENV DEBUG=1" shop-web-1 shop-web:tools'],
     flags: [
       string('a,author', 'Author of the image', { value: 'AUTHOR' }),
@@ -214,7 +214,7 @@ export const replicaCommands: readonly CommandSpec[] = [
   {
     name: 'export',
     usage: '[OPTIONS] SERVICE',
-    summary: 'Write the file system of a running service to an archive',
+    summary: 'Write the file system of a service to an archive',
     flags: [string('o,output', 'Archive to write (default: standard output)', { value: 'FILE' }), index],
     minArgs: 1,
     maxArgs: 1,

@@ -5,7 +5,7 @@ import { ambiguous } from '../core/machines.ts';
 import { checkServices, withStack } from '../core/project.ts';
 import { servicesOf } from './verbs.ts';
 
-/** `commit SERVICE IMAGE`, and docker's `commit CONTAINER [IMAGE]`: an image of what a running replica changed on its disk. */
+/** `commit SERVICE IMAGE`, and docker's `commit CONTAINER [IMAGE]`: an image of what a replica changed on its disk. */
 export const runCommit: Handler = async (invocation) => {
   const { context, args, flags, viaCompose } = invocation;
   const [service = '', reference] = args;
@@ -30,13 +30,15 @@ export const runCommit: Handler = async (invocation) => {
   return withStack(invocation, async (stack, project) => {
     checkServices([service], project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
     const index = flags.int('index');
-    const running = (await stack.ps())
-      .filter((each) => each.service === service && !each.oneOff && each.state === 'running')
-      .sort((a, b) => a.number - b.number)
+    const first = (await stack.ps())
+      .filter((each) => each.service === service && !each.oneOff)
+      .sort((a, b) => Number(b.state === 'running') - Number(a.state === 'running') || a.number - b.number)
       .find(({ number }) => index === undefined || number === index);
-    const detail = running && (await engine.openObjects()).replicas(running.id)[0];
+    const detail = first && (await engine.openObjects()).replicas(first.id)[0];
     if (detail === undefined) {
-      throw new HyprError('STACK_NOT_RUNNING', `service "${service}" is not running${index === undefined ? '' : ` container #${index}`}`);
+      throw new HyprError('STACK_NOT_RUNNING', `service "${service}" has no container${index === undefined ? '' : ` #${index}`}`, {
+        hint: 'make it first: hypr compose create',
+      });
     }
     return commit(invocation, { stack, detail, reference });
   });

@@ -155,11 +155,11 @@ export class StackClient implements Stack {
   }
 
   async copyTo(place: CopyPlace, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
-    await copyInto(await this.#running(place.service), place, tar, signal);
+    await copyInto(await this.#withFiles(place.service, signal), place, tar, signal);
   }
 
   async *copyFrom(place: CopyPlace, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-    yield* copyOut(await this.#running(place.service), place, signal);
+    yield* copyOut(await this.#withFiles(place.service, signal), place, signal);
   }
 
   async *events(options: { logs: boolean; usage: boolean; start?: boolean }, signal?: AbortSignal): AsyncIterable<EngineEvent> {
@@ -236,6 +236,12 @@ export class StackClient implements Stack {
 
   #supervisorIfRunning(): Promise<ApiClient | undefined> {
     return this.#link.ifRunning(this.#onNotice);
+  }
+
+  /** Whose replicas may all be at rest: their files can be had as well. */
+  async #withFiles(service: string, signal: AbortSignal | undefined): Promise<ApiClient> {
+    const isThere = (await this.#store()).vms(this.name).some((vm) => vm.service === service);
+    return isThere ? this.#supervisor(() => {}, signal) : this.#running(service);
   }
 
   async #running(service: string): Promise<ApiClient> {

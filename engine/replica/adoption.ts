@@ -3,8 +3,8 @@ import { sleep } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { isStopped } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
+import { POWER_OFF_MS } from './boot/power-down.ts';
 import type { ReplicaParts } from './parts.ts';
-import { POWER_OFF_MS } from './power-down.ts';
 import { lostPatch } from './status.ts';
 
 const log = logger('adoption');

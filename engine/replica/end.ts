@@ -8,9 +8,9 @@ import { JoinedMachine } from '../machine/joined-machine.ts';
 import { nextState } from '../model/lifecycle.ts';
 import { borrowersOf } from '../resources/volume-users.ts';
 import type { VmRow } from '../state/records.ts';
+import { POWER_OFF_MS } from './boot/power-down.ts';
 import type { Run } from './boot/run.ts';
 import type { ReplicaParts } from './parts.ts';
-import { POWER_OFF_MS } from './power-down.ts';
 import type { EndByPolicy } from './restarts.ts';
 import { endedPatch, hasLeft, keepsNothing, unbootedPatch } from './status.ts';
 

@@ -3,7 +3,7 @@ import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import type { MachineSharing } from './boot/boot-context.ts';
-import { POWER_OFF_MS } from './power-down.ts';
+import { POWER_OFF_MS } from './boot/power-down.ts';
 import type { Replica } from './replica.ts';
 
 const log = logger('sharing');

@@ -1,10 +1,10 @@
 import { Publications } from '../resources/publish.ts';
 import type { VmRow } from '../state/records.ts';
 import { Attempts } from './attempts.ts';
+import { PowerDowns } from './boot/power-down.ts';
 import type { Run } from './boot/run.ts';
 import { ReplicaListeners } from './listeners.ts';
 import { ReplicaOutput } from './output.ts';
-import { PowerDowns } from './power-down.ts';
 import { ReplicaHealth } from './probe-health.ts';
 import { type ReplicaContext, ReplicaRecord } from './record.ts';
 import { Responsiveness } from './responsiveness.ts';

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { messageOf } from '../../base/errors.ts';
+import { sweepPendingProcesses } from '../../base/host/pending-processes.ts';
 import { logger } from '../../base/log.ts';
 import type { OutputTap } from '../logs/output-tap.ts';
 import type { ProbeResult } from '../machine/health.ts';
@@ -8,7 +9,8 @@ import { nextState } from '../model/lifecycle.ts';
 import type { NetworkAttachment } from '../model/object-types.ts';
 import type { VmRow } from '../state/records.ts';
 import type { Adopted, Adoption } from './adoption.ts';
-import type { Run } from './boot/run.ts';
+import { bootAtRest, type MachineAtRest } from './boot/at-rest.ts';
+import { machineDir, type Run } from './boot/run.ts';
 import { connectReplica, disconnectReplica } from './change-networks.ts';
 import { type Controlled, pauseRun, signalRun, unpauseRun } from './controls.ts';
 import { ReplicaEnd } from './end.ts';
@@ -81,6 +83,12 @@ export class Replica {
   /** Whether a plan has booted it and its workload is not started yet. */
   get isHeld(): boolean {
     return this.run !== undefined && this.run.process === undefined && !this.#parts.attempts.isRunning;
+  }
+
+  /** Whether nothing of it runs, nor will by itself; one that shares a machine has its disks there. */
+  get isAtRest(): boolean {
+    const { state, spec } = this.row;
+    return this.run === undefined && (state === 'created' || state === 'exited' || state === 'dead') && spec.shares === undefined;
   }
 
   /** Whether its guest is known not to answer. */
@@ -185,6 +193,19 @@ export class Replica {
     await signalRun(this.#controlled, signal);
     if (signal === SIGKILL) {
       await this.#end.recorded();
+    }
+  }
+
+  /** A machine for its files alone, while it is at rest. */
+  async bootAtRest(options: { readonly volumes: boolean }, signal: AbortSignal): Promise<MachineAtRest> {
+    await this.#start.bootEnded();
+    return bootAtRest(this.row, options, this.#parts.context, signal);
+  }
+
+  /** Ends such a machine that a killed supervisor left. */
+  async sweepAtRest(): Promise<void> {
+    if (this.isAtRest && this.row.machine === undefined) {
+      await sweepPendingProcesses(machineDir(this.row, this.#parts.context.platform));
     }
   }
 

@@ -15,12 +15,14 @@ export interface Replicas {
 type Place = Pick<ExecOptions, 'service' | 'index'>;
 
 /** The replica that a command like exec or cp means; it has to run. Throws STACK_NOT_RUNNING, COMPOSE_NO_SERVICE, or GUEST_SILENT. */
-export const pickRunning = (from: Replicas, place: Place): Replica & { readonly run: Run } => {
-  const replica = pickReplica(from, place);
+export const pickRunning = (from: Replicas, place: Place): Replica & { readonly run: Run } => needRunning(pickReplica(from, place));
+
+/** Throws STACK_NOT_RUNNING, GUEST_SILENT. */
+export const needRunning = (replica: Replica): Replica & { readonly run: Run } => {
   const { run, row } = replica;
   replica.adoption.refuse();
   if (run?.process === undefined || row.state === 'paused') {
-    throw new HyprError('STACK_NOT_RUNNING', `service "${place.service}" is not running`, {
+    throw new HyprError('STACK_NOT_RUNNING', `service "${row.service}" is not running`, {
       hint: HINTS[row.state] ?? 'start it: hypr compose up -d',
     });
   }

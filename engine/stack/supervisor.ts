@@ -29,6 +29,7 @@ import type { StateStore } from '../state/store.ts';
 import { type BringUpGoal, prepareBringUp } from './bring-up.ts';
 import { Changes } from './changes.ts';
 import { downGoal, removableImages } from './down-goal.ts';
+import { type FilesAtRest, openFilesAtRest } from './files-at-rest.ts';
 import { PublishedStackNames } from './names/stack-names.ts';
 import { startAgainOnNetwork } from './network-loss.ts';
 import { OneOffs } from './one-offs.ts';
@@ -231,6 +232,11 @@ export class StackSupervisor {
       }
       return wanted === undefined ? replica.disconnect(name, running) : replica.connect({ name, wanted }, running);
     });
+  }
+
+  /** The files of a replica that does not run (files-at-rest.ts). */
+  filesAtRest(replica: Replica, options: { readonly volumes: boolean }, signal: AbortSignal): Promise<FilesAtRest> {
+    return openFilesAtRest(this.#operations, replica, options, signal);
   }
 
   #planRun(made: { desired?: DesiredStack; images?: OperationContext['images'] } = {}): PlanRun {

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { HyprError } from '../../../base/errors.ts';
-import { pickRunning } from '../../stack/pick-replica.ts';
+import type { FilesAtRest } from '../../stack/files-at-rest.ts';
+import { needRunning, pickReplica } from '../../stack/pick-replica.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
 import {
   type CopyChunk,
@@ -19,9 +20,8 @@ export const copyTo = async (supervisor: StackSupervisor, input: AsyncIterable<C
   const messages = input[Symbol.asyncIterator]();
   try {
     const start = await startOf(messages, 'a copy must say where to');
-    const replica = replicaOf(supervisor, start);
-    using expected = replica.expectAnswer(signal);
-    await replica.run.guest.writeTar(start.path, dataOf(messages), expected.signal);
+    await using files = await openFiles(supervisor, start, signal);
+    await files.guest.writeTar(start.path, dataOf(messages), files.signal);
     return create(CopyResponseSchema, {});
   } catch (error) {
     throw toConnectError(error);
@@ -31,12 +31,10 @@ export const copyTo = async (supervisor: StackSupervisor, input: AsyncIterable<C
 /** Packs a path of a replica as a tar. */
 export async function* copyFrom(supervisor: StackSupervisor, request: CopyRequest, signal: AbortSignal): AsyncIterable<CopyChunk> {
   try {
-    const replica = replicaOf(supervisor, request);
-    using expected = replica.expectAnswer(signal);
-    const { guest } = replica.run;
+    await using files = await openFiles(supervisor, request, signal);
     const tar = request.layer
-      ? guest.readLayer(expected.signal)
-      : guest.readTar(request.path, { followLinks: request.followLinks }, expected.signal);
+      ? files.guest.readLayer(files.signal)
+      : files.guest.readTar(request.path, { followLinks: request.followLinks }, files.signal);
     for await (const data of tar) {
       yield create(CopyChunkSchema, { data });
     }
@@ -45,12 +43,19 @@ export async function* copyFrom(supervisor: StackSupervisor, request: CopyReques
   }
 }
 
-const replicaOf = (supervisor: StackSupervisor, request: CopyRequest): ReturnType<typeof pickRunning> => {
+/** The files of the replica that a request means: in its own machine while it runs, in one that is made for them while it does not. */
+const openFiles = async (supervisor: StackSupervisor, request: CopyRequest, signal: AbortSignal): Promise<FilesAtRest> => {
   const place = placeOf(request);
   if (request.path === '') {
     throw new HyprError('HYPR_USAGE', 'a copy needs a path');
   }
-  return pickRunning(supervisor, place);
+  const replica = pickReplica(supervisor, place);
+  if (replica.isAtRest) {
+    return supervisor.filesAtRest(replica, { volumes: !request.layer }, signal);
+  }
+  const running = needRunning(replica);
+  const expected = running.expectAnswer(signal);
+  return { guest: running.run.guest, signal: expected.signal, [Symbol.asyncDispose]: async () => expected[Symbol.dispose]() };
 };
 
 async function* dataOf(messages: AsyncIterator<CopyInput>): AsyncGenerator<Uint8Array> {

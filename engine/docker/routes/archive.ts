@@ -42,40 +42,61 @@ const pathOf = ({ query }: Call): string => {
 
 const placeOf = ({ status }: ReplicaDetail) => ({ service: status.service, index: status.number });
 
-/** Throws 409 for one that does not run: the disk of a stopped machine is not mounted on the host. */
+/** Those that do not run have a machine made for it. Throws 409 for one that is paused. */
 const needMachine = (host: Host, reference: string): ReplicaDetail => {
   const detail = host.find(reference);
-  if (stateWord(detail.status) !== 'running') {
-    throw new ApiError(409, `container ${reference} is not running: the disk of a stopped machine is not read on the host; start it first`);
+  if (stateWord(detail.status) === 'paused') {
+    throw new ApiError(409, `container ${reference} is paused: its machine does not answer; unpause it first`);
   }
   return detail;
 };
 
 /** What a path is, as base64 of JSON. Throws 404. */
-const statPath = async (host: Host, call: Call): Promise<string> => {
+const statPath = (host: Host, call: Call): Promise<string> => readPath(host, call, async (stat) => stat);
+
+/** `work` on a path of a container: what it is, and it as a tar, which is read once. Throws 404. */
+const readPath = async <T>(host: Host, call: Call, work: (stat: string, tar: AsyncIterable<Uint8Array>) => Promise<T>): Promise<T> => {
   const detail = needMachine(host, call.params.id ?? '');
   const path = pathOf(call);
-  const header = await firstHeader(host, detail, path, call.signal);
-  const stat = { name: posix.basename(path) || '/', ...statOf(header) };
-  return Buffer.from(JSON.stringify(stat)).toString('base64');
-};
-
-const firstHeader = (host: Host, detail: ReplicaDetail, path: string, signal: AbortSignal): Promise<TarHeader | undefined> =>
-  host.withStack(detail.stack, async (stack) => {
-    const source = new StreamSource(stack.copyFrom({ ...placeOf(detail), path }, signal));
+  return host.withStack(detail.stack, async (stack) => {
+    const parts = stack.copyFrom({ ...placeOf(detail), path }, call.signal)[Symbol.asyncIterator]();
     try {
-      for await (const { header } of readTar(source)) {
-        return header;
-      }
-      return undefined;
+      const begin: Uint8Array[] = [];
+      const header = await firstHeader(parts, begin);
+      const stat = { name: posix.basename(path) || '/', ...statOf(header) };
+      return await work(Buffer.from(JSON.stringify(stat)).toString('base64'), wholeOf(begin, parts));
     } catch (error) {
       throw refusalReason(error) === 'notFound'
         ? new ApiError(404, `Could not find the file ${path} in container ${detail.status.name}`)
         : error;
     } finally {
-      await source.close();
+      await parts.return?.();
     }
   });
+};
+
+/** Puts what it has read into `read`. */
+const firstHeader = async (parts: AsyncIterator<Uint8Array>, read: Uint8Array[]): Promise<TarHeader | undefined> => {
+  const source = new StreamSource(
+    (async function* () {
+      for (let next = await parts.next(); !next.done; next = await parts.next()) {
+        read.push(next.value);
+        yield next.value;
+      }
+    })(),
+  );
+  for await (const { header } of readTar(source)) {
+    return header;
+  }
+  return undefined;
+};
+
+async function* wholeOf(begin: readonly Uint8Array[], parts: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* begin;
+  for (let next = await parts.next(); !next.done; next = await parts.next()) {
+    yield next.value;
+  }
+}
 
 /** Modes are Go's os.FileMode: a folder is bit 31, a link bit 27. */
 const statOf = (header: TarHeader | undefined): { size: number; mode: number; mtime: string; linkTarget: string } => {
@@ -88,17 +109,14 @@ const statOf = (header: TarHeader | undefined): { size: number; mode: number; mt
   };
 };
 
-const sendArchive = async (host: Host, call: Call): Promise<void> => {
-  const stat = await statPath(host, call);
-  const detail = needMachine(host, call.params.id ?? '');
-  await host.withStack(detail.stack, async (stack) => {
+const sendArchive = (host: Host, call: Call): Promise<void> =>
+  readPath(host, call, async (stat, tar) => {
     const sink = call.reply.stream('application/x-tar', { [STAT]: stat });
-    for await (const part of stack.copyFrom({ ...placeOf(detail), path: pathOf(call) }, call.signal)) {
+    for await (const part of tar) {
       await sink.write(part);
     }
     sink.end();
   });
-};
 
 /** Into a folder that is there; of a container that has not run yet, files that it has from its start on. */
 const takeArchive = async (host: Host, call: Call): Promise<void> => {

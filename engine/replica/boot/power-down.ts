@@ -1,10 +1,10 @@
-import { withDeadline } from '../../base/deadline.ts';
-import { messageOf } from '../../base/errors.ts';
-import { logger } from '../../base/log.ts';
-import { traced } from '../../base/trace.ts';
-import type { ProcessExit } from '../../guest/types.ts';
-import type { MachineExit } from '../../vmm/model/machine.ts';
-import type { Run } from './boot/run.ts';
+import { withDeadline } from '../../../base/deadline.ts';
+import { messageOf } from '../../../base/errors.ts';
+import { logger } from '../../../base/log.ts';
+import { traced } from '../../../base/trace.ts';
+import type { ProcessExit } from '../../../guest/types.ts';
+import type { MachineExit } from '../../../vmm/model/machine.ts';
+import type { Run } from './run.ts';
 
 const log = logger('power-down');
 
