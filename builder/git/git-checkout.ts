@@ -30,7 +30,7 @@ export const checkoutCommit = async (
   try {
     const folder = join(staging, 'tree');
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    await checkoutInto(folder, { source, commit, options, depth: 0 });
+    await checkoutInto(folder, { source, commit, options, depth: 0, top: source.remote });
     await normalise(folder);
     return { folder: await findSubdir(folder, source), close };
   } catch (error) {
@@ -44,6 +44,8 @@ interface Checkout {
   readonly commit: Commit;
   readonly options: GitOptions & { readonly keepGitDir: boolean };
   readonly depth: number;
+  /** The remote that the user or the Dockerfile named. */
+  readonly top: string;
 }
 
 const checkoutInto = async (folder: string, checkout: Checkout): Promise<void> => {
@@ -91,7 +93,7 @@ const makeGitDir = async (folder: string, bare: string, { source, commit, option
 };
 
 const checkoutSubmodules = async (folder: string, bare: string, checkout: Checkout): Promise<void> => {
-  const { source, commit, options, depth } = checkout;
+  const { source, commit, options, depth, top } = checkout;
   const run = { access: options.access, signal: options.signal };
   const listed = await mustGit(`cannot read ${commit.id}`, ['--git-dir', bare, 'ls-tree', '-r', '-z', commit.id], run);
   const links = listed.split('\0').flatMap((line) => {
@@ -117,7 +119,10 @@ const checkoutSubmodules = async (folder: string, bare: string, checkout: Checko
     const isSame = address.credentials === undefined && sameOrigin(address.remote, source.remote);
     const inner = isSame ? { ...address, credentials: source.credentials } : address;
     const plain = { ref: id, subdir: '', checksum: undefined, keepGitDir: false, submodules: true };
-    await checkoutInto(target, { source: { ...plain, ...inner }, commit: { id, ref: undefined }, options, depth: depth + 1 });
+    // A repository names its submodules: secrets that name no host are for the server that was asked for.
+    const access = { ...options.access, onlyNamed: !sameOrigin(address.remote, top) };
+    const below = { options: { ...options, access }, depth: depth + 1, top };
+    await checkoutInto(target, { source: { ...plain, ...inner }, commit: { id, ref: undefined }, ...below });
   }
 };
 

@@ -7,6 +7,8 @@ import type { BuildRequest, SshForward } from '../model/types.ts';
 /** What git may use to authenticate to servers. */
 export interface GitAccess {
   readonly secrets: BuildRequest['secrets'];
+  /** Only those of `secrets` that name the host. */
+  readonly onlyNamed?: boolean;
   /** The agent or keys for ssh; undefined: none. */
   readonly ssh: SshForward | undefined;
 }
@@ -128,7 +130,7 @@ const configEnv = async (run: GitRun): Promise<Record<string, string>> => {
 };
 
 /** As in BuildKit: GIT_AUTH_HEADER or GIT_AUTH_TOKEN, first those for the host; they are sent to that host only. */
-const authConfig = async ({ remote, access: { secrets } }: GitRun): Promise<Array<readonly [string, string]>> => {
+const authConfig = async ({ remote, access: { secrets, onlyNamed } }: GitRun): Promise<Array<readonly [string, string]>> => {
   if (remote === undefined || !/^https?:/i.test(remote.url)) {
     return [];
   }
@@ -137,8 +139,9 @@ const authConfig = async ({ remote, access: { secrets } }: GitRun): Promise<Arra
     (await readSecretLine(secrets, `GIT_AUTH_HEADER.${host}`)) ??
     basicToken(await readSecretLine(secrets, `GIT_AUTH_TOKEN.${host}`)) ??
     (remote.credentials === undefined ? undefined : basic(remote.credentials)) ??
-    (await readSecretLine(secrets, 'GIT_AUTH_HEADER')) ??
-    basicToken(await readSecretLine(secrets, 'GIT_AUTH_TOKEN'));
+    (onlyNamed
+      ? undefined
+      : ((await readSecretLine(secrets, 'GIT_AUTH_HEADER')) ?? basicToken(await readSecretLine(secrets, 'GIT_AUTH_TOKEN'))));
   return header === undefined ? [] : [[`http.${origin}/.extraHeader`, `Authorization: ${header}`]];
 };
 

@@ -90,6 +90,46 @@ describe('git as a build context', () => {
     const denied = await thrown(build({ 'GIT_AUTH_TOKEN.elsewhere': { value: 's3cret' } }));
     expect(denied.hint).toContain('GIT_AUTH_TOKEN');
   });
+
+  describe('with another server', () => {
+    let other: GitServer;
+    beforeEach(async () => {
+      other = new GitServer();
+      await other.start();
+    });
+    afterEach(() => other.close());
+
+    const build = (secrets: Record<string, { value: string }>) =>
+      shop.build(`FROM scratch\nADD ${server.url}/r.git /\n`, { secrets: { GIT_AUTH_TOKEN: { value: 's3cret' }, ...secrets } });
+    const submodule = (name: string, url: string) => {
+      const id = server.commit('s', { in: 'S' });
+      server.git(name, 'update-index', '--add', '--cacheinfo', `160000,${id},mod`);
+      server.git(name, 'config', '-f', '.gitmodules', 'submodule.mod.path', 'mod');
+      server.git(name, 'config', '-f', '.gitmodules', 'submodule.mod.url', url);
+      server.git(name, 'add', '.gitmodules');
+      server.git(name, 'commit', '-q', '-m', 'submodule');
+    };
+
+    it('sends secrets that name no host to the server that was asked for, not to those of its submodules', async () => {
+      other.serve(server.folder);
+      server.commit('r', { foo: 'F' });
+      submodule('r', `${other.url}/s.git`);
+      expect(await show((await build({})).tree)).toMatchObject({ foo: 'F', 'mod/in': 'S' });
+      expect([...other.authorizations]).toEqual(['']);
+      expect(server.authorizations).toContain(`basic ${Buffer.from('x-access-token:s3cret').toString('base64')}`);
+    });
+
+    it('sends the secret of a host to a submodule there, and the one without a host to a submodule of the same server', async () => {
+      server.commit('r', { foo: 'F' });
+      submodule('r', `${server.url}/s.git`);
+      server.authorization = `basic ${Buffer.from('x-access-token:s3cret').toString('base64')}`;
+      expect(await show((await build({})).tree)).toMatchObject({ 'mod/in': 'S' });
+      other.serve(server.folder);
+      submodule('r', `${other.url}/s.git`);
+      await build({ [`GIT_AUTH_HEADER.${new URL(other.url).host}`]: { value: 'basic own' } });
+      expect([...other.authorizations]).toEqual(['basic own']);
+    });
+  });
 });
 
 describe('ADD of git', () => {

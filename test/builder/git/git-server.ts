@@ -8,11 +8,14 @@ import { dirname, join } from 'node:path';
 /** Repositories in a temporary folder, served by `git http-backend` on loopback. */
 export class GitServer {
   readonly folder = mkdtempSync(join(tmpdir(), 'hypr-git-'));
+  #served = this.folder;
   readonly #server = createServer((request, response) => this.#answer(request, response));
   /** `Authorization` that is demanded; undefined: none. */
   authorization: string | undefined;
   /** Path and query of every request. */
   readonly requests: string[] = [];
+  /** `Authorization` that came; empty: there was none. */
+  readonly authorizations = new Set<string>();
   url = '';
 
   async start(): Promise<void> {
@@ -26,6 +29,11 @@ export class GitServer {
       this.#server.closeAllConnections();
     });
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Serves the repositories of another server. */
+  serve(folder: string): void {
+    this.#served = folder;
   }
 
   /** How often content was fetched. */
@@ -58,6 +66,7 @@ export class GitServer {
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
     this.requests.push(request.url ?? '');
+    this.authorizations.add(request.headers.authorization ?? '');
     if (this.authorization !== undefined && request.headers.authorization !== this.authorization) {
       response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end();
       return;
@@ -66,7 +75,7 @@ export class GitServer {
     const child = spawn('git', ['http-backend'], {
       env: {
         PATH: process.env.PATH,
-        GIT_PROJECT_ROOT: this.folder,
+        GIT_PROJECT_ROOT: this.#served,
         GIT_HTTP_EXPORT_ALL: '1',
         // `/NAME.git` is the repository of the work tree NAME.
         PATH_INFO: url.pathname.replace(/^\/([^/]+)\.git/, '/$1/.git'),
