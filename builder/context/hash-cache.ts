@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno } from '../../base/errors.ts';
 import { writeFileAtomic } from '../../base/host/files.ts';
+import { isOddName } from '../../base/odd-names.ts';
 
 export interface FileStamp {
   readonly size: number;
@@ -38,8 +38,9 @@ export class HashCache {
     for (const line of (await readText(file)).split('\n')) {
       // The path comes last, because it may contain spaces.
       const match = /^([0-9a-f]{64} \S+) (.+)$/.exec(line);
-      if (match?.[1] !== undefined && match[2] !== undefined) {
-        known.set(decodeURIComponent(match[2]), match[1]);
+      const path = match?.[2] === undefined ? undefined : decodePath(match[2]);
+      if (match?.[1] !== undefined && path !== undefined) {
+        known.set(path, match[1]);
       }
     }
     return new HashCache(file, join(folder, 'tmp'), known);
@@ -60,7 +61,7 @@ export class HashCache {
   async save(): Promise<void> {
     if (this.#changed) {
       this.#changed = false;
-      const lines = Array.from(this.#known, ([path, line]) => `${line} ${encodeURIComponent(path)}`);
+      const lines = Array.from(this.#known, ([path, line]) => `${line} ${encodePath(path)}`);
       await writeFileAtomic(this.#file, `${lines.join('\n')}\n`, { stagingFolder: this.#stagingFolder });
     }
   }
@@ -68,15 +69,24 @@ export class HashCache {
 
 const formatStamp = ({ size, mtime, ctime, ino }: FileStamp): string => `${size}:${mtime}:${ctime}:${ino}`;
 
+/** Percent-encoded; names that are not UTF-8, which that cannot encode, as JSON, which escapes single surrogates. */
+const encodePath = (path: string): string => (isOddName(path) ? JSON.stringify(path).replaceAll('%', '\\u0025') : encodeURIComponent(path));
+
+/** Undefined for a line that something else wrote. */
+const decodePath = (text: string): string | undefined => {
+  try {
+    return text.startsWith('"') ? (JSON.parse(text) as string) : decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+};
+
 /** A cache that cannot be read counts as empty. */
 const readText = async (file: string): Promise<string> => {
   try {
     const data = await readFile(file);
     return data.length > MAX_BYTES ? '' : data.toString('utf8');
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) {
-      return '';
-    }
-    throw error;
+  } catch {
+    return '';
   }
 };

@@ -1,5 +1,6 @@
 import type { LinkedController } from '../../base/abort.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
 import { importCaches } from '../cache-export/import-cache.ts';
 import type { HashCache } from '../context/hash-cache.ts';
 import { checkSyntax } from '../dockerfile/directives.ts';
@@ -35,6 +36,8 @@ export interface OpenBuild {
   /** Waits for stages that were cancelled and saves the hashes. */
   close(): Promise<void>;
 }
+
+const log = logger('build');
 
 /** 1980-01-02T00:00:00Z: always the same, and in every time zone late enough for zip, whose times begin in 1980. */
 const NEUTRAL_TIME = 315_619_200;
@@ -227,7 +230,11 @@ class Contexts {
   async close(): Promise<void> {
     const remotes = await Promise.allSettled(this.#remotes.values());
     await Promise.all(remotes.map((result) => (result.status === 'fulfilled' ? result.value.close() : undefined)));
-    await Promise.all(this.#hashes.map((hashes) => hashes.save()));
+    // They only save time: a build is not worse for it if they cannot be kept.
+    const saved = await Promise.allSettled(this.#hashes.map((hashes) => hashes.save()));
+    for (const result of saved.filter(({ status }) => status === 'rejected')) {
+      log.warn('hashes of a build context were not kept', { reason: messageOf((result as PromiseRejectedResult).reason) });
+    }
   }
 
   /** Opens a context that is no folder, once; undefined when it is a folder. */

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { encodeName } from '../../../base/odd-names.ts';
 import { ContextTree } from '../../../builder/context/context-tree.ts';
 import { HashCache } from '../../../builder/context/hash-cache.ts';
 import { parseIgnoreFile } from '../../../builder/context/ignore.ts';
@@ -135,6 +136,24 @@ describe('hashes', () => {
       symlinkSync('/etc/passwd', path);
       await expect(tree.digest(entry)).rejects.toMatchObject({ code: 'BUILD_FAILED' });
     }
+  });
+
+  it('are kept for every name, those that are not UTF-8 too, beside lines that something else wrote', async () => {
+    const names = ['plain', 'a b%', 'x\n', '"q"', 'odd\udcff', 'odd%\udc80 "'];
+    for (const name of names) {
+      writeFileSync(Buffer.concat([Buffer.from(`${root}/`), encodeName(name)]), name.length.toString());
+    }
+    vi.useFakeTimers({ now: Date.now() + 10_000, toFake: ['Date'] });
+    const first = await open();
+    const digests = await Promise.all(names.map((name) => first.tree.digest(entryOf(first.tree, name))));
+    await first.hashes.save();
+    const [file = ''] = readdirSync(join(folder, 'build', 'hashes'));
+    appendFileSync(join(folder, 'build', 'hashes', file), `${'0'.repeat(64)} 1:1:1:1 %FF\n${'0'.repeat(64)} 1:1:1:1 "\n`);
+
+    const second = await open();
+    const read = vi.spyOn(second.tree, 'readSmall');
+    expect(await Promise.all(names.map((name) => second.tree.digest(entryOf(second.tree, name))))).toEqual(digests);
+    expect(read).not.toHaveBeenCalled();
   });
 
   it('of files just written are not trusted', async () => {

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, renameSync, utimesSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { listCachedLayers, pruneBuildCache } from '../../../builder/solver/frame/cache.ts';
 import { show, Workshop } from './workshop.ts';
 
@@ -44,6 +44,26 @@ describe('the cache of files', () => {
     for (const line of ['COPY d /e', 'COPY --chown=1 d /d', 'COPY --chmod=700 d /d', 'COPY --exclude=a d /d', 'COPY d /d/']) {
       expect((await again(`FROM scratch\n${line}\n`)).cached, line).toEqual([]);
     }
+  });
+});
+
+describe('the hashes of a context', () => {
+  afterEach(() => vi.useRealTimers());
+  const settle = () => vi.useFakeTimers({ now: Date.now() + 10_000, toFake: ['Date'] });
+
+  it('are kept where a name is not UTF-8', async () => {
+    writeFileSync(Buffer.concat([Buffer.from(`${shop.context}/x`), Buffer.from([0xff])]), 'odd');
+    settle();
+    expect(await show((await shop.build('FROM scratch\nCOPY . /\n')).tree)).toEqual({ 'x\udcff': 'odd' });
+    expect(readdirSync(join(shop.folder, 'build', 'hashes'))).toHaveLength(1);
+  });
+
+  it('that cannot be kept or read do not fail a build', async () => {
+    shop.file('f', 'f');
+    mkdirSync(join(shop.folder, 'build'));
+    writeFileSync(join(shop.folder, 'build', 'hashes'), 'no folder');
+    settle();
+    expect(await show((await shop.build('FROM scratch\nCOPY . /\n')).tree)).toEqual({ f: 'f' });
   });
 });
 
