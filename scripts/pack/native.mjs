@@ -8,7 +8,14 @@ import { compileKestrel } from '../../guest/image/compile.ts';
 import { gatewaySources } from '../../net/client/sources.ts';
 import { buildGvproxy } from '../../vmm/toolchain/gvproxy.ts';
 import { readManifest } from '../../vmm/toolchain/manifest.ts';
-import { compileMachineJail, compilePreload, compileShareJail, compileTsc, findGuestSources } from '../../vmm/toolchain/sources.ts';
+import {
+  compileMachineJail,
+  compilePreload,
+  compileShareJail,
+  compileSharePreload,
+  compileTsc,
+  findGuestSources,
+} from '../../vmm/toolchain/sources.ts';
 
 /** Go of any other version gives other bytes; the go command fetches this one by itself. */
 export const GO_TOOLCHAIN = 'go1.26.8';
