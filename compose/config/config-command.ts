@@ -157,7 +157,7 @@ const renderProfiles = async (options: ConfigOptions): Promise<ConfigResult> => 
 
 const renderVariables = async (options: ConfigOptions): Promise<ConfigResult> => {
   const warnings = new Warnings();
-  const { tree } = await loadTree({ ...options, interpolate: false, normalize: false }, warnings);
+  const { tree } = await loadTree({ ...options, interpolate: false, normalize: false, validate: false }, warnings);
   if ((options.services ?? []).length > 0) {
     warnings.add('ignored', 'service filtering is not applied when --variables is set, variables from the full model will be rendered');
   }

@@ -2,7 +2,6 @@ import type { Project, Service } from '../model/model.ts';
 import { setKey } from '../project/bind.ts';
 import type { Struct, Type } from '../schema/field-types.ts';
 import { FILE_OBJECT, MODEL, NETWORK, SERVICE, VOLUME } from '../schema/fields.ts';
-import { PathTable } from '../source/path-table.ts';
 import { compareNatural, emitYaml } from '../yaml/emit.ts';
 
 export interface RenderOptions {
@@ -37,7 +36,7 @@ export const formatProjectJson = (project: Project, options: RenderOptions = {})
     }
   }
   for (const [key, value] of Object.entries(project.extensions)) {
-    out[key] = sortKeys(nullEmptyLists(value, undefined), JSON_STYLE);
+    out[key] = sortKeys(value, JSON_STYLE);
   }
   const sorted = Object.fromEntries(Object.entries(out).sort(([a], [b]) => compareBytes(a, b)));
   return escapeDollars(goJson(sorted, 2), options);
@@ -51,46 +50,27 @@ export const formatLock = (services: Record<string, Service>, format: 'yaml' | '
 
 /** Any plain value with every mapping in sorted order, as `config --no-interpolate` prints the model. */
 export const formatPlainYaml = (value: unknown): string => emitYaml(sortKeys(value, YAML));
-export const formatPlainJson = (value: unknown): string => goJson(sortKeys(nullEmptyLists(value, KEPT_LISTS), JSON_STYLE), 2);
+export const formatPlainJson = (value: unknown): string => goJson(sortKeys(value, JSON_STYLE), 2);
 
 /** A service as compact JSON in attribute order: the input of the config hash. */
 export const compactServiceJson = (service: object): string => goJson(orderValue(service, SERVICE, JSON_STYLE), 0);
 
-/** JSON as Go writes it: `<`, `>`, `&` and the two line separators escaped. */
+/** JSON as Go writes it: `<`, `>`, `&` and the two line separators escaped, a negative zero with its sign. */
 export const goJson = (value: unknown, indent: number): string =>
-  JSON.stringify(value, (_, item) => (typeof item === 'bigint' ? Number(item) : item), indent).replace(
+  JSON.stringify(value, (_, item) => goNumber(item), indent).replace(
     /[<>&\u2028\u2029]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 
-/** Empty lists are null in compose's JSON, except those that its loader creates (`kept`). */
-const nullEmptyLists = (value: unknown, kept: PathTable<true> | undefined): unknown => {
-  if (value === null || typeof value !== 'object') {
-    return value;
+const goNumber = (item: unknown): unknown => {
+  if (typeof item === 'bigint') {
+    return Number(item);
   }
-  if (Array.isArray(value)) {
-    return value.length === 0 && kept?.value === undefined ? null : value.map((item) => nullEmptyLists(item, kept?.next('[]')));
-  }
-  const out: Record<string, unknown> = {};
-  for (const [key, item] of Object.entries(value)) {
-    setKey(out, key, nullEmptyLists(item, kept?.next(key)));
-  }
-  return out;
+  return Object.is(item, -0) ? rawJSON('-0') : item;
 };
 
-const KEPT_LISTS = new PathTable<true>(
-  Object.fromEntries(
-    [
-      'networks.*.labels',
-      ...(
-        'annotations build.labels build.tags cap_add cap_drop configs deploy.labels devices dns dns_opt dns_search env_file expose labels ' +
-        'links networks.*.aliases networks.*.link_local_ips ports profiles secrets sysctls tmpfs volumes'
-      )
-        .split(' ')
-        .map((path) => `services.*.${path}`),
-    ].map((path) => [path, true as const]),
-  ),
-);
+/** Node has it, TypeScript's library does not know it yet. */
+const { rawJSON } = JSON as typeof JSON & { rawJSON(text: string): object };
 
 interface Style {
   readonly json: boolean;

@@ -13,6 +13,8 @@ export interface LoadContext {
   readonly fetchFile: FetchFile | undefined;
   readonly signal: AbortSignal | undefined;
   readonly interpolate: boolean;
+  /** False: the model may be anything that can be merged. */
+  readonly validate: boolean;
   /** Variables of included env files that secrets and configs use, by name. */
   readonly objectVariables: Map<string, string>;
   /** Files that `extends` names, loaded, by the file set that names them and the path. */

@@ -67,6 +67,7 @@ export const loadTree = async (options: LoadOptions, warnings: Warnings): Promis
     fetchFile: options.fetchFile,
     signal: options.signal,
     interpolate: options.interpolate !== false,
+    validate: options.validate !== false,
     cache: new Map(),
     extended: new WeakMap(),
     objectVariables: new Map(),

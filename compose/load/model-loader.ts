@@ -29,7 +29,7 @@ export const loadModel = async (set: FileSet, context: LoadContext): Promise<Map
   }
   const steps: Array<(node: Node) => Node> = [
     setDefaults,
-    validateModel,
+    ...(context.validate ? [validateModel] : []),
     ...(set.resolvePaths ? [(node: Node) => resolvePaths(node, { folder: set.base, home: homeOf(set) })] : []),
     (node) => (context.interpolate ? resolveEnvironment(node, set.environment) : node),
   ];
@@ -80,10 +80,12 @@ const addDocument = async (
     loadFile: (path, mark) => loadExtended(path, mark, set, context),
   });
   const merged = enforceUnicity(mergeNodes(earlier, extended));
-  checkSchema(merged);
-  warnObsolete(own, context);
-  const canonical = toCanonical(merged, { lenient: !context.interpolate, budget: context.budget });
-  return withEntries(enforceUnicity(canonical) as MapNode, { version: undefined });
+  if (context.validate) {
+    checkSchema(merged);
+    warnObsolete(own, context);
+  }
+  const canonical = enforceUnicity(toCanonical(merged, { lenient: !context.interpolate, budget: context.budget })) as MapNode;
+  return context.validate ? withEntries(canonical, { version: undefined }) : canonical;
 };
 
 /** A file that `extends` names, loaded once for all services of a file set. */

@@ -43,6 +43,8 @@ export interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
   readonly interpolate?: boolean;
   readonly normalize?: boolean;
+  /** False: only merge, without a look at what the attributes are. */
+  readonly validate?: boolean;
   readonly resolvePaths?: boolean;
   readonly consistency?: boolean;
   /** False: two services may have one `container_name`; listings do not look at that. */

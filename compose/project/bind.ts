@@ -203,7 +203,8 @@ const intIn = (node: Node, path: Path): number => {
   if (!Number.isInteger(number)) {
     throw errorAt('COMPOSE_INVALID', `${formatPath(path)} must be a whole number, not ${number}`, { mark: node.mark });
   }
-  return number;
+  // -0 is a float in YAML, and 0 as a whole number.
+  return number + 0;
 };
 
 /** Rounded to single precision, as compose keeps it, and written with the fewest digits. */

@@ -13,6 +13,7 @@ export const rawContext = (signal: AbortSignal): LoadContext => ({
   fetchFile: undefined,
   signal,
   interpolate: false,
+  validate: false,
   cache: new Map(),
   extended: new WeakMap(),
   objectVariables: new Map(),

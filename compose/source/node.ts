@@ -123,7 +123,7 @@ export const textOf = (value: ScalarValue): string => {
   if (value === null) {
     return '';
   }
-  return typeof value === 'number' && !Number.isInteger(value) ? formatFloat(value) : String(value);
+  return typeof value === 'number' && (!Number.isInteger(value) || Object.is(value, -0)) ? formatFloat(value) : String(value);
 };
 
 /** The text of a scalar; a number that was written as a float keeps that form (`1e6` is `1e+06`). */
@@ -146,14 +146,17 @@ const formatTime = (text: string): string => {
   return `${year}-${two(month)}-${two(day)} ${clock} ${offset} ${/^[-+]0+$/.test(offset) ? 'UTC' : offset}`;
 };
 
-/** Go's shortest form of a float: with an exponent below -4 or from 6 on (`%v`). */
+/** Go's shortest form of a float: with an exponent below -4 or from 6 on (`%v`); it knows a negative zero. */
 export const formatFloat = (value: number): string => {
   if (!Number.isFinite(value)) {
     return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf';
   }
+  if (value === 0) {
+    return Object.is(value, -0) ? '-0' : '0';
+  }
   const exponential = value.toExponential();
   const exponent = Number(exponential.slice(exponential.indexOf('e') + 1));
-  return value !== 0 && (exponent < -4 || exponent >= FIRST_EXPONENT) ? exponential.replace(/e([-+])(\d)$/, 'e$10$2') : String(value);
+  return exponent < -4 || exponent >= FIRST_EXPONENT ? exponential.replace(/e([-+])(\d)$/, 'e$10$2') : String(value);
 };
 
 const FIRST_EXPONENT = 6;

@@ -138,7 +138,7 @@ const emitNumber = (value: number): string => {
     return Number.isNaN(value) ? '.nan' : value > 0 ? '.inf' : '-.inf';
   }
   // A whole number was an integer in the file, unless it is too large for one.
-  return Number.isInteger(value) && Math.abs(value) < 2 ** 64 ? String(value) : formatFloat(value);
+  return Number.isInteger(value) && Math.abs(value) < 2 ** 64 && !Object.is(value, -0) ? String(value) : formatFloat(value);
 };
 
 /** The column where a scalar that may be folded begins, and the indent of its continuation lines. */

@@ -49,6 +49,9 @@ const NAMED = new Map<string, { value: ScalarValue; float?: true }>([
 ]);
 
 const parseInteger = (digits: string): number | bigint | undefined => {
+  if (digits === '-0') {
+    return -0;
+  }
   const match = INTEGER.exec(digits);
   if (match === null) {
     return undefined;
