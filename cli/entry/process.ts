@@ -64,7 +64,10 @@ export const runProcess = async (): Promise<void> => {
   traceProcess(`hypr ${argv.join(' ')}`.slice(0, 80));
   const ended = beginSpan('command');
   const [{ runCli }, { createContext }] = await Promise.all([import('./run.ts'), import('./wiring.ts')]);
+  // What a command waits for may keep no process alive, and one that ends before its answer would have succeeded.
+  const alive = setInterval(() => {}, 2 ** 30);
   const code = await runCli(argv, createContext({ terminal, interrupts, output }));
+  clearInterval(alive);
   ended();
   for (const stream of made) {
     await flush(stream);

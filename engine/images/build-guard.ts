@@ -20,6 +20,8 @@ export const startBuildGuard = (input: { readonly runDir: string; readonly folde
   const ended = child.exitCode === null ? once(child, 'exit').catch(() => {}) : Promise.resolve();
   return {
     close: async () => {
+      // It kept nobody alive until now; from here on its end is waited for.
+      child.ref();
       stdin?.end('done\n');
       await ended;
     },

@@ -67,3 +67,19 @@ test('the build guard › does nothing when the build ends by itself', async () 
   expect([machine.child.signalCode, existsSync(runDir), existsSync(disks)]).toEqual([null, true, true]);
   machine.child.kill('SIGKILL');
 });
+
+test('the build guard › is waited for by a process that nothing else keeps alive', async () => {
+  const { runDir, disks } = prepare('alone');
+  const module = new URL('../../../engine/images/build-guard.ts', import.meta.url).href;
+  const code = `import { startBuildGuard } from ${JSON.stringify(module)};
+    const guard = startBuildGuard(${JSON.stringify({ runDir, folders: [disks] })});
+    await guard.close();
+    console.log('closed');`;
+  const owner = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let said = '';
+  owner.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  const [status] = (await once(owner, 'close')) as [number | null];
+  expect([said, status]).toEqual(['closed\n', 0]);
+});
