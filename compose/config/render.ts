@@ -2,6 +2,7 @@ import type { Project, Service } from '../model/model.ts';
 import { setKey } from '../project/bind.ts';
 import type { Struct, Type } from '../schema/field-types.ts';
 import { FILE_OBJECT, MODEL, NETWORK, SERVICE, VOLUME } from '../schema/fields.ts';
+import { PathTable } from '../source/path-table.ts';
 import { compareNatural, emitYaml } from '../yaml/emit.ts';
 
 export interface RenderOptions {
@@ -50,7 +51,7 @@ export const formatLock = (services: Record<string, Service>, format: 'yaml' | '
 
 /** Any plain value with every mapping in sorted order, as `config --no-interpolate` prints the model. */
 export const formatPlainYaml = (value: unknown): string => emitYaml(sortKeys(value, YAML));
-export const formatPlainJson = (value: unknown): string => goJson(sortKeys(value, JSON_STYLE), 2);
+export const formatPlainJson = (value: unknown): string => goJson(sortKeys(nullEmptied(value, EMPTIED), JSON_STYLE), 2);
 
 /** A service as compact JSON in attribute order: the input of the config hash. */
 export const compactServiceJson = (service: object): string => goJson(orderValue(service, SERVICE, JSON_STYLE), 0);
@@ -71,6 +72,23 @@ const goNumber = (item: unknown): unknown => {
 
 /** Node has it, TypeScript's library does not know it yet. */
 const { rawJSON } = JSON as typeof JSON & { rawJSON(text: string): object };
+
+/** Lists that compose looks variables up in, which leaves nothing of an empty one. Its YAML writes `[]` all the same. */
+const EMPTIED = new PathTable<true>({ 'services.*.environment': true, 'services.*.build.args': true });
+
+const nullEmptied = (value: unknown, emptied: PathTable<true> | undefined): unknown => {
+  if (Array.isArray(value)) {
+    return value.length === 0 && emptied?.value === true ? null : value;
+  }
+  if (emptied === undefined || value === null || typeof value !== 'object') {
+    return value;
+  }
+  const out: Record<string, unknown> = {};
+  for (const [key, item] of Object.entries(value)) {
+    setKey(out, key, nullEmptied(item, emptied.next(key)));
+  }
+  return out;
+};
 
 interface Style {
   readonly json: boolean;
