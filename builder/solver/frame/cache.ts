@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { HyprError, isErrno } from '../../../base/errors.ts';
 import { writeFileAtomic } from '../../../base/host/files.ts';
 import { withLock } from '../../../base/host/lock.ts';
+import { isAlive } from '../../../base/host/process.ts';
+import { stagingOwner } from '../../../base/host/staging.ts';
 import { buildStagingFolder } from '../layer/sweep.ts';
 
 /** What a step left behind: a layer, or nothing when it changed nothing. */
@@ -116,11 +118,19 @@ export const listCachedLayers = async (buildFolder: string): Promise<Map<string,
 export const pruneBuildCache = async (buildFolder: string, olderThan: number): Promise<number> => {
   let removed = 0;
   for (const folder of ['records', 'mounts', 'downloads', 'hashes', 'tmp']) {
-    for (const path of await listFiles(join(buildFolder, folder))) {
+    const root = join(buildFolder, folder);
+    const paths = (await listFiles(root)).filter((path) => folder !== 'tmp' || !isInUse(relative(root, path)));
+    for (const path of paths) {
       removed += path.endsWith('.ext4') ? await pruneDisk(path, olderThan) : await pruneFile(path, olderThan);
     }
   }
   return removed + (await pruneRepositories(buildFolder, olderThan));
+};
+
+/** Whether a build that runs has this path of the staging folder. */
+const isInUse = (path: string): boolean => {
+  const owner = stagingOwner(path.split('/')[0] ?? '');
+  return owner !== undefined && isAlive(owner);
 };
 
 /** Removes a repository as a whole, unless somebody fetches into it. */

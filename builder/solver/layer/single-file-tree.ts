@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { HyprError } from '../../../base/errors.ts';
 import type { FileTree, TreeEntry } from '../../context/tree.ts';
 
 /** A tree with one file in it, whose bytes lie somewhere on the host: what ADD downloaded. */
@@ -26,8 +28,18 @@ export class SingleFileTree implements FileTree {
     return path === '' ? [this.#entry.path] : [];
   }
 
-  read(): AsyncIterable<Uint8Array> {
-    return createReadStream(this.#file);
+  /** Throws BUILD_FAILED at its end if the bytes are not those that were described. */
+  async *read(): AsyncIterable<Uint8Array> {
+    const hash = createHash('sha256');
+    for await (const chunk of createReadStream(this.#file)) {
+      hash.update(chunk);
+      yield chunk;
+    }
+    if (hash.digest('hex') !== this.#digest) {
+      throw new HyprError('BUILD_FAILED', `what was downloaded as ${this.#entry.path} is no longer what was checked`, {
+        hint: 'build again',
+      });
+    }
   }
 
   digest(): Promise<string> {

@@ -1,3 +1,4 @@
+import { HyprError } from '../../../base/errors.ts';
 import { BLOCK, padding } from '../../../base/tar/block.ts';
 import { encodeHeader, type TarHeader } from '../../../base/tar/header.ts';
 import { SMALL_FILE } from '../../context/read-small.ts';
@@ -20,7 +21,10 @@ export interface LayerItem {
 
 const ZEROS = Buffer.alloc(2 * BLOCK);
 
-/** The items as a tar stream in large pieces, in the order given, with its end mark. */
+/**
+ * The items as a tar stream in large pieces, in the order given, with its end mark. Throws BUILD_FAILED when a content is not as
+ * long as its header says: what is too much would be read as further entries.
+ */
 export async function* writeLayer(items: Iterable<LayerItem>): AsyncGenerator<Uint8Array> {
   const out = new Blocks();
   const small = Buffer.allocUnsafe(SMALL_FILE);
@@ -29,14 +33,18 @@ export async function* writeLayer(items: Iterable<LayerItem>): AsyncGenerator<Ui
     out.push(encodeHeader(header));
     if (header.size > 0 && item.content !== undefined) {
       const content = openContent(item.content, small);
+      let left = header.size;
       if (content instanceof Uint8Array) {
+        left -= requireAtMost(content.length, left, item.path);
         out.push(content);
       } else {
         for await (const piece of content) {
+          left -= requireAtMost(piece.length, left, item.path);
           out.push(piece);
           yield* out.takeFull();
         }
       }
+      requireAtMost(left, 0, item.path);
       out.push(ZEROS.subarray(0, padding(header.size)));
     }
     if (out.hasFull) {
@@ -54,6 +62,13 @@ const openContent = (content: NonNullable<LayerItem['content']>, small: Buffer):
   }
   const { tree, entry } = content;
   return entry.size <= small.length && tree.readSmall !== undefined ? tree.readSmall(entry, small) : tree.read(entry);
+};
+
+const requireAtMost = (length: number, most: number, path: string): number => {
+  if (length > most) {
+    throw new HyprError('BUILD_FAILED', `/${path} is not as long as it was when the step began`, { hint: 'build again' });
+  }
+  return length;
 };
 
 const toHeader = ({ path, attributes, hardlink }: LayerItem): TarHeader => ({

@@ -14,12 +14,15 @@ export interface AddedGit {
   readonly source: () => Promise<CopySource>;
 }
 
+export interface AddGitOptions {
+  readonly checksum: string | undefined;
+  readonly keepGitDir: boolean;
+  readonly exclude: IgnoreRules;
+  readonly closers: Array<() => Promise<void>>;
+}
+
 /** A repository that ADD names. Only its commit is asked for; the files come with `source`, and `closers` gets what removes them. */
-export const addGit = async (
-  build: BuildContext,
-  url: string,
-  options: { checksum: string | undefined; keepGitDir: boolean; exclude: IgnoreRules; closers: Array<() => Promise<void>> },
-): Promise<AddedGit> => {
+export const addGit = async (build: BuildContext, url: string, options: AddGitOptions): Promise<AddedGit> => {
   const source = parseGitSource(url);
   const { buildFolder, signal, request } = build;
   // A Dockerfile may be untrusted: it may use the keys given for the build, not the user's own.

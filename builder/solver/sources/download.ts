@@ -1,20 +1,15 @@
-import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { rm } from 'node:fs/promises';
 import type { Dispatcher } from 'undici';
-import { HyprError, isErrno, messageOf } from '../../../base/errors.ts';
-import { diskError, writeFileAtomic } from '../../../base/host/files.ts';
-import { stagingName } from '../../../base/host/staging.ts';
+import { HyprError, messageOf } from '../../../base/errors.ts';
+import { diskError } from '../../../base/host/files.ts';
 import { readSecretLine } from '../../model/secret-line.ts';
 import type { BuildRequest } from '../../model/types.ts';
 import { trustedAuthorities } from '../../registry/config/certificates.ts';
 import { StepFault } from '../layer/step-error.ts';
-import { buildStagingFolder } from '../layer/sweep.ts';
+import { DownloadStore, type Remembered } from './download-store.ts';
 
 export interface Download {
-  /** The file on this host. */
+  /** The file on this host: nobody else's, and removed by `release`. */
   readonly file: string;
   /** sha256 of its bytes, hex. */
   readonly digest: string;
@@ -23,17 +18,9 @@ export interface Download {
   readonly mtime: number;
   /** Last part of the URL's path; empty when it has none. */
   readonly name: string;
+  release(): Promise<void>;
 }
 
-interface Remembered {
-  readonly digest: string;
-  readonly size: number;
-  readonly mtime: number;
-  readonly etag?: string;
-  readonly lastModified?: string;
-}
-
-const MAX_SIZE = 32 * 1024 ** 3;
 const MAX_REDIRECTS = 10;
 
 export const isUrl = (source: string): boolean => /^https?:\/\//i.test(source);
@@ -43,33 +30,23 @@ interface Options {
   readonly signal: AbortSignal;
   /** Those that authenticate are HTTP_AUTH_HEADER_HOST and HTTP_AUTH_TOKEN_HOST, as in BuildKit. */
   readonly secrets: BuildRequest['secrets'];
+  /** `sha256:<hex>` of ADD --checksum, which is compared before anything is kept. */
+  readonly checksum?: string | undefined;
 }
 
-/** Fetches a URL into the build folder, or only asks whether the copy there is still the newest. Throws StepFault, BUILD_FAILED. */
+/**
+ * Fetches a URL, or only asks whether what an earlier build fetched is still the newest. Throws StepFault, BUILD_FAILED.
+ */
 export const downloadUrl = async (url: string, options: Options): Promise<Download> => {
-  const base = join(options.buildFolder, 'downloads', createHash('sha256').update(url).digest('hex'));
-  const known = await readRemembered(base);
+  const store = new DownloadStore(options.buildFolder);
   const { EnvHttpProxyAgent } = await import('../../registry/transport/undici.ts');
   const trusted = trustedAuthorities(process.env);
   const tls = trusted && { ca: trusted };
   const agent = new EnvHttpProxyAgent(tls && { connect: tls, requestTls: tls, proxyTls: tls });
   try {
-    const authorization = await authorizationFor(new URL(url), options.secrets);
-    const response = await follow(url, { agent, known, authorization, signal: options.signal });
-    if (response.statusCode === 304 && known !== undefined) {
-      await response.body.dump();
-      return describe(url, base, known);
-    }
-    if (response.statusCode !== 200) {
-      await response.body.dump();
-      const hint = `for a private server: --secret id=HTTP_AUTH_TOKEN_${new URL(url).hostname},env=…`;
-      throw new StepFault(`${shown(url)}: the server answered with status ${response.statusCode}`, {
-        ...([401, 403, 404].includes(response.statusCode) ? { hint } : {}),
-      });
-    }
-    return describe(url, base, await store(response, base, options));
+    return await fetchWith(agent, store, url, options);
   } catch (error) {
-    const known = diskError(error, base);
+    const known = diskError(error, options.buildFolder);
     if (known instanceof StepFault || known instanceof HyprError || options.signal.aborted) {
       throw known;
     }
@@ -79,8 +56,58 @@ export const downloadUrl = async (url: string, options: Options): Promise<Downlo
   }
 };
 
+const fetchWith = async (agent: Dispatcher, store: DownloadStore, url: string, options: Options): Promise<Download> => {
+  const { signal, checksum } = options;
+  const known = await store.find(url);
+  let file = known?.file;
+  try {
+    const authorization = await authorizationFor(new URL(url), options.secrets);
+    const response = await follow(url, { agent, known: known?.remembered, authorization, signal });
+    if (response.statusCode === 304 && known !== undefined) {
+      await response.body.dump();
+      verifyChecksum(checksum, known.remembered.digest, url);
+      return describe(url, known.file, known.remembered);
+    }
+    await (file && rm(file, { force: true }));
+    await requireFound(response, url);
+    const received = await store.receive(response.body, signal);
+    file = received.file;
+    verifyChecksum(checksum, received.digest, url);
+    const remembered = remember(received, response.headers);
+    await store.keep(url, file, remembered);
+    return describe(url, file, remembered);
+  } catch (error) {
+    await (file && rm(file, { force: true }));
+    throw error;
+  }
+};
+
+const requireFound = async (response: Dispatcher.ResponseData, url: string): Promise<void> => {
+  if (response.statusCode !== 200) {
+    await response.body.dump();
+    const hint = `for a private server: --secret id=HTTP_AUTH_TOKEN_${new URL(url).hostname},env=…`;
+    throw new StepFault(`${shown(url)}: the server answered with status ${response.statusCode}`, {
+      ...([401, 403, 404].includes(response.statusCode) ? { hint } : {}),
+    });
+  }
+};
+
+const remember = (
+  { digest, size }: { readonly digest: string; readonly size: number },
+  { etag, 'last-modified': lastModified }: Dispatcher.ResponseData['headers'],
+): Remembered => ({
+  digest,
+  size,
+  mtime: Math.max(0, Math.floor((Date.parse(String(lastModified)) || 0) / 1000)),
+  ...(typeof etag === 'string' ? { etag } : {}),
+  ...(typeof lastModified === 'string' ? { lastModified } : {}),
+});
+
 /** `sha256:<hex>` of ADD --checksum against what came. Throws StepFault. */
-export const verifyChecksum = (checksum: string, download: Download, url: string): void => {
+const verifyChecksum = (checksum: string | undefined, digest: string, url: string): void => {
+  if (!checksum) {
+    return;
+  }
   const match = /^([a-z0-9]+):([0-9a-f]+)$/.exec(checksum);
   if (match === null || match[1] !== 'sha256') {
     throw new StepFault(match ? `unsupported digest algorithm in --checksum: ${match[1]}` : `invalid checksum digest format: ${checksum}`);
@@ -88,14 +115,14 @@ export const verifyChecksum = (checksum: string, download: Download, url: string
   if (match[2]?.length !== 64) {
     throw new StepFault(`invalid checksum digest length: ${checksum}`);
   }
-  if (match[2] !== download.digest) {
-    throw new StepFault(`digest mismatch sha256:${download.digest}: ${checksum}`, { details: [`of ${shown(url)}`] });
+  if (match[2] !== digest) {
+    throw new StepFault(`digest mismatch sha256:${digest}: ${checksum}`, { details: [`of ${shown(url)}`] });
   }
 };
 
-const describe = (url: string, base: string, { digest, size, mtime }: Remembered): Download => {
+const describe = (url: string, file: string, { digest, size, mtime }: Remembered): Download => {
   const name = new URL(url).pathname.replace(/\/+$/, '').split('/').at(-1) ?? '';
-  return { file: `${base}.data`, digest, size, mtime, name: decodeName(name) };
+  return { file, digest, size, mtime, name: decodeName(name), release: () => rm(file, { force: true }) };
 };
 
 const decodeName = (name: string): string => {
@@ -165,62 +192,3 @@ const isSameServer = (first: URL, target: URL): boolean =>
     target.protocol === 'https:' &&
     first.port === '' &&
     target.port === '');
-
-const store = async (
-  response: Dispatcher.ResponseData,
-  base: string,
-  { buildFolder, signal }: { buildFolder: string; signal: AbortSignal },
-): Promise<Remembered> => {
-  const stagingFolder = buildStagingFolder(buildFolder);
-  const staging = join(stagingFolder, stagingName('download'));
-  const hash = createHash('sha256');
-  let size = 0;
-  await mkdir(join(base, '..'), { recursive: true, mode: 0o700 });
-  await mkdir(stagingFolder, { recursive: true, mode: 0o700 });
-  try {
-    const count = async function* (data: AsyncIterable<Uint8Array>) {
-      for await (const chunk of data) {
-        size += chunk.length;
-        if (size > MAX_SIZE) {
-          throw new StepFault('the download is too large');
-        }
-        hash.update(chunk);
-        yield chunk;
-      }
-    };
-    await pipeline(response.body, count, createWriteStream(staging, { flags: 'wx', mode: 0o600 }), { signal });
-    await rename(staging, `${base}.data`);
-  } finally {
-    await rm(staging, { force: true });
-  }
-  const { etag, 'last-modified': lastModified } = response.headers;
-  const remembered: Remembered = {
-    digest: hash.digest('hex'),
-    size,
-    mtime: Math.max(0, Math.floor((Date.parse(String(lastModified)) || 0) / 1000)),
-    ...(typeof etag === 'string' ? { etag } : {}),
-    ...(typeof lastModified === 'string' ? { lastModified } : {}),
-  };
-  await writeFileAtomic(`${base}.json`, JSON.stringify(remembered), { stagingFolder });
-  return remembered;
-};
-
-/** Only believed when the bytes are still those that were described. */
-const readRemembered = async (base: string): Promise<Remembered | undefined> => {
-  try {
-    const value = JSON.parse(await readFile(`${base}.json`, 'utf8')) as Remembered;
-    if ((await stat(`${base}.data`)).size !== value.size) {
-      return undefined;
-    }
-    const hash = createHash('sha256');
-    for await (const chunk of createReadStream(`${base}.data`)) {
-      hash.update(chunk);
-    }
-    return hash.digest('hex') === value.digest ? value : undefined;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT') || error instanceof SyntaxError) {
-      return undefined;
-    }
-    throw error;
-  }
-};

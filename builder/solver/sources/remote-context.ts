@@ -45,8 +45,8 @@ export const openRemoteContext = async (source: string, options: Options): Promi
     if (source === '-') {
       return await openStdin(options);
     }
-    const { file } = await downloadUrl(source, { ...options, secrets: options.request.secrets });
-    return await openFile(file, source, options);
+    const { file, release } = await downloadUrl(source, { ...options, secrets: options.request.secrets });
+    return await openOwnFile(file, source, { ...options, remove: release });
   } catch (error) {
     throw error instanceof StepFault ? new HyprError('BUILD_FAILED', error.message, { ...error.options, cause: error }) : error;
   }
@@ -98,11 +98,25 @@ const openStdin = async (options: Options): Promise<RemoteContext> => {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await pipeline(Readable.from(request.stdin), limit, createWriteStream(file, { flags: 'wx', mode: 0o600 }), { signal });
-    const context = await openFile(file, 'standard input', options);
-    return { ...context, close: async () => void (await Promise.all([context.close(), remove()])) };
+    return await openOwnFile(file, 'standard input', { ...options, remove });
   } catch (error) {
     await remove();
     throw diskError(error, file);
+  }
+};
+
+/** Like openFile; the file goes with the context, or at once when it cannot be one. */
+const openOwnFile = async (
+  file: string,
+  name: string,
+  { remove, ...options }: Options & { remove(): Promise<void> },
+): Promise<RemoteContext> => {
+  try {
+    const context = await openFile(file, name, options);
+    return { ...context, close: async () => void (await Promise.all([context.close(), remove()])) };
+  } catch (error) {
+    await remove();
+    throw error;
   }
 };
 

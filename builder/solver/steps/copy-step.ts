@@ -12,13 +12,12 @@ import { type CopySource, planCopy } from '../layer/copy-plan.ts';
 import { digestSelections, type Selection, selectSources } from '../layer/copy-select.ts';
 import { type ModeChange, parseModeChange } from '../layer/file-mode.ts';
 import { LayerTree } from '../layer/layer-tree.ts';
-import { SingleFileTree } from '../layer/single-file-tree.ts';
 import { StepFault } from '../layer/step-error.ts';
 import type { LayerItem } from '../layer/tar-write.ts';
 import { resolveOwner } from '../layer/users.ts';
-import { addGit } from '../sources/add-git.ts';
+import { addRemotes } from '../sources/add-remotes.ts';
 import { ArchiveOpener } from '../sources/archive.ts';
-import { type Download, downloadUrl, isUrl, verifyChecksum } from '../sources/download.ts';
+import { isUrl } from '../sources/download.ts';
 import { resolveSource } from '../sources/sources.ts';
 import { runFileStep } from './file-step.ts';
 
@@ -153,8 +152,8 @@ const findSources = async (
   const urls = instruction.kind === 'add' ? copy.sources.filter(isRemote) : [];
   const { checksum } = copy;
   const keepGitDir = instruction.kind === 'add' && instruction.keepGitDir;
-  const git = { checksum, keepGitDir, exclude: excludeOf(build, instruction), closers };
-  const downloads = await Promise.all(urls.map((url) => (isGitSource(url) ? addGit(build, url, git) : fetchSource(build, copy, url))));
+  const remote = { checksum, keepGitDir, exclude: excludeOf(build, instruction), closers };
+  const downloads = await addRemotes(build, urls, remote);
   const tree = source === undefined ? LayerTree.empty : await source.tree();
   const selections = selectSources({
     tree,
@@ -168,29 +167,6 @@ const findSources = async (
 
 const excludeOf = (build: BuildContext, instruction: Instruction) =>
   parsePatterns(instruction.exclude, { file: build.dockerfile.file, line: instruction.range.line });
-
-const fetchSource = async (build: BuildContext, copy: ExpandedCopy, url: string): Promise<Found['downloads'][number]> => {
-  const download = await downloadUrl(url, {
-    buildFolder: build.buildFolder,
-    signal: build.signal,
-    secrets: build.request.secrets,
-  });
-  if (copy.checksum) {
-    verifyChecksum(copy.checksum, download, url);
-  }
-  const name = nameOf(download);
-  const { file, digest, size, mtime } = download;
-  const tree = new SingleFileTree({ name, file, digest, size, mode: 0o600, mtime });
-  const selections = selectSources({ tree, sources: [`/${escapeGlob(name)}`], exclude: parsePatterns([], NOWHERE), parents: false });
-  return { source: () => Promise.resolve({ tree, selections }), facts: [name, digest, mtime] };
-};
-
-const NOWHERE = { file: '', line: 0 };
-
-const escapeGlob = (name: string): string => name.replace(/[*?[\\]/g, '\\$&');
-
-/** The last part of the address's path, or what BuildKit calls a file without one. */
-const nameOf = ({ name }: Download): string => (['', '.', '..'].includes(name) ? '__unnamed__' : name);
 
 const planLayer = async (options: {
   build: BuildContext;

@@ -19,13 +19,13 @@ export interface FileStep {
   contentKey(): Promise<string>;
   /** The layer, given what it lies on. Called after contentKey. */
   plan(root: LayerTree): Promise<LayerItem[]>;
-  /** Called when the layer is written, or could not be. */
+  /** Called when the layer is there, or could not be made, if contentKey was called. */
   close?(): Promise<void>;
 }
 
 /** COPY, ADD and WORKDIR: a layer out of the cache, or made on the host without a machine. */
 export const runFileStep = async (build: BuildContext, vertex: Vertex, step: FileStep): Promise<CacheRecord> => {
-  const { cache, signal } = build;
+  const { cache } = build;
   const mayKnow = !step.noCache && !step.rebuilt && step.definitionKey !== undefined;
   // Earlier versions made no layer where nothing changed.
   const known = async (key: string | undefined): Promise<CacheRecord | undefined> => {
@@ -37,6 +37,17 @@ export const runFileStep = async (build: BuildContext, vertex: Vertex, step: Fil
     vertex.cached();
     return byDefinition;
   }
+  try {
+    return await lookOrWrite(build, vertex, step, known);
+  } finally {
+    await step.close?.();
+  }
+};
+
+type Known = (key: string | undefined) => Promise<CacheRecord | undefined>;
+
+const lookOrWrite = async (build: BuildContext, vertex: Vertex, step: FileStep, known: Known): Promise<CacheRecord> => {
+  const { cache, signal } = build;
   const contentKey = await step.contentKey();
   const keys = [contentKey, ...(step.definitionKey === undefined ? [] : [step.definitionKey])];
   const find = async (): Promise<CacheRecord | undefined> => {
@@ -48,15 +59,11 @@ export const runFileStep = async (build: BuildContext, vertex: Vertex, step: Fil
   };
   const work = async (): Promise<CacheRecord> => {
     signal.throwIfAborted();
-    try {
-      const items = await step.plan(await build.trees.get(step.layers));
-      const diffId = step.isLayer === false ? null : await addItems(build, items);
-      const record = { key: contentKey, diffId, created: Date.now() };
-      await cache.save(keys, record);
-      return record;
-    } finally {
-      await step.close?.();
-    }
+    const items = await step.plan(await build.trees.get(step.layers));
+    const diffId = step.isLayer === false ? null : await addItems(build, items);
+    const record = { key: contentKey, diffId, created: Date.now() };
+    await cache.save(keys, record);
+    return record;
   };
   return await runOnce(build, vertex, { key: contentKey, find, work });
 };

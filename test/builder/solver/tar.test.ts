@@ -36,6 +36,27 @@ async function* inPieces(data: Buffer, size: number): AsyncGenerator<Uint8Array>
 }
 
 describe('a layer', () => {
+  it.each([
+    ['longer', 1, 5],
+    ['longer by a block', 4, 600],
+    ['longer, in one piece', 5, 5],
+    ['shorter', 1, 3],
+  ])('is refused when a content is %s than its header says', async (_how, piece, length) => {
+    const content = Buffer.alloc(length, 'x');
+    const tree = { get: () => undefined, list: () => [], read: () => inPieces(content, piece), digest: () => Promise.resolve('') };
+    const attributes = { ...PLAIN_FILE, size: 4 };
+    const entry = { ...attributes, path: 'f', type: 'file' as const, identity: {} };
+    const parts: Uint8Array[] = [];
+    const write = async (content: LayerItem['content'] & object) => {
+      for await (const part of writeLayer([{ path: 'f', attributes, content }])) {
+        parts.push(part);
+      }
+    };
+    await expect(write({ tree, entry })).rejects.toMatchObject({ code: 'BUILD_FAILED' });
+    await expect(write({ bytes: content })).rejects.toMatchObject({ code: 'BUILD_FAILED' });
+    expect(parts).toEqual([]);
+  });
+
   it('has the same bytes in every version: images would get other digests', async () => {
     const file = (path: string, bytes: Uint8Array, more: Partial<LayerItem['attributes']> = {}): LayerItem => ({
       path,
