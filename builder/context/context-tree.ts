@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { type BigIntStats, constants, lstatSync, readdirSync, readlinkSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { decodeName, encodeName, isOddName } from '../../base/odd-names.ts';
-import type { FileStamp, HashCache } from './hash-cache.ts';
+import { FileCopies } from './copies.ts';
+import { type FileStamp, type HashCache, isSameStamp } from './hash-cache.ts';
 import type { IgnoreRules } from './ignore.ts';
 import { readSmallFile, SMALL_FILE } from './read-small.ts';
 import { compareBytes, dirName, type FileTree, joinPath, type TreeEntry } from './tree.ts';
@@ -12,6 +13,9 @@ import { compareBytes, dirName, type FileTree, joinPath, type TreeEntry } from '
 interface ContextEntry extends TreeEntry {
   readonly stamp: FileStamp;
 }
+
+/** The reason of errors about files that changed under the build, which may be read again. */
+export const CONTEXT_CHANGED = 'context-changed';
 
 const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
 /** More entries than any reasonable context has; stops a build whose context is the host's root folder. */
@@ -31,11 +35,15 @@ export class ContextTree implements FileTree {
   readonly #lists = new Map<string, readonly string[]>();
   readonly #linked = new Map<string, object>();
   readonly #small = Buffer.allocUnsafe(SMALL_FILE);
+  /** Files that do not keep still are hashed and read as copies. */
+  readonly #copies: FileCopies;
+  readonly #restless = new Set<string>();
 
   constructor(root: string, ignore: IgnoreRules, hashes: HashCache) {
     this.root = root;
     this.#ignore = ignore;
     this.#hashes = hashes;
+    this.#copies = new FileCopies(hashes.stagingFolder);
   }
 
   get(path: string): TreeEntry | undefined {
@@ -57,17 +65,30 @@ export class ContextTree implements FileTree {
     return this.#ignore.excludes(path) && this.#stat(path) !== undefined;
   }
 
+  /** Looks at everything anew; files that have changed since (or `all`) are copied when they are hashed. */
+  renew(all: boolean): void {
+    for (const [path, entry] of this.#entries) {
+      if (entry?.type === 'file' && (all || !isSameStamp(entry.stamp, this.#stat(path)?.stamp))) {
+        this.#restless.add(path);
+      }
+    }
+    this.#entries.clear();
+    this.#lists.clear();
+  }
+
+  /** Removes the copies. */
+  close(): Promise<void> {
+    return this.#copies.close();
+  }
+
+  /** Throws BUILD_FAILED, with the reason CONTEXT_CHANGED, when the file is not the one that was found. */
   async *read(entry: TreeEntry): AsyncIterable<Uint8Array> {
-    const file = await this.#open(entry);
+    const copy = this.#copies.get(stampOf(entry));
+    const file = await (copy === undefined ? this.#open(entry) : open(copy.file));
     try {
-      let left = entry.size;
-      while (left > 0) {
-        const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(Math.min(left, CHUNK)), 0, Math.min(left, CHUNK), null);
-        if (bytesRead === 0) {
-          throw changedError(this.root, entry.path);
-        }
-        left -= bytesRead;
-        yield buffer.subarray(0, bytesRead);
+      yield* this.#readAll(file, entry);
+      if (copy === undefined) {
+        this.#requireSame(entry, await file.stat({ bigint: true }));
       }
     } finally {
       await file.close();
@@ -76,9 +97,11 @@ export class ContextTree implements FileTree {
 
   readSmall(entry: TreeEntry, into: Buffer): Buffer {
     const target = into.subarray(0, entry.size);
+    const copy = this.#copies.get(stampOf(entry));
+    const after = copy === undefined ? { after: (stat: BigIntStats) => this.#requireSame(entry, stat) } : {};
     let count: number;
     try {
-      count = readSmallFile(this.#place(entry.path), target, { flags: READ_FLAGS, position: 0 });
+      count = readSmallFile(copy?.file ?? this.#place(entry.path), target, { flags: READ_FLAGS, position: 0, ...after });
     } catch (error) {
       throw openError(error, this.root, entry.path);
     }
@@ -89,7 +112,10 @@ export class ContextTree implements FileTree {
   }
 
   async digest(entry: TreeEntry): Promise<string> {
-    const { stamp } = entry as ContextEntry;
+    const stamp = stampOf(entry);
+    if (this.#restless.has(entry.path)) {
+      return (await this.#copies.make(stamp, () => this.#readAsItIs(entry))).digest;
+    }
     const known = this.#hashes.get(entry.path, stamp);
     if (known !== undefined) {
       return known;
@@ -105,6 +131,34 @@ export class ContextTree implements FileTree {
     const digest = hash.digest('hex');
     this.#hashes.set(entry.path, stamp, digest);
     return digest;
+  }
+
+  /** As many bytes as the entry says, whatever has changed meanwhile. */
+  async *#readAsItIs(entry: TreeEntry): AsyncIterable<Uint8Array> {
+    const file = await this.#open(entry);
+    try {
+      yield* this.#readAll(file, entry);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async *#readAll(file: FileHandle, entry: TreeEntry): AsyncIterable<Uint8Array> {
+    for (let left = entry.size; left > 0; ) {
+      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(Math.min(left, CHUNK)), 0, Math.min(left, CHUNK), null);
+      if (bytesRead === 0) {
+        throw changedError(this.root, entry.path);
+      }
+      left -= bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  }
+
+  /** Writers change a file's times: what was read is what was hashed only while they are the same. */
+  #requireSame(entry: TreeEntry, stat: BigIntStats): void {
+    if (!isSameStamp(stampOf(entry), toStamp(stat))) {
+      throw changedError(this.root, entry.path);
+    }
   }
 
   /** Path on the host. Not `join`, because paths in the tree are clean already and there may be ten thousand. */
@@ -192,6 +246,10 @@ export class ContextTree implements FileTree {
   }
 }
 
+const stampOf = (entry: TreeEntry): FileStamp => (entry as ContextEntry).stamp;
+
+const toStamp = ({ size, mtimeNs, ctimeNs, ino }: BigIntStats): FileStamp => ({ size: Number(size), mtime: mtimeNs, ctime: ctimeNs, ino });
+
 const toEntry = (
   path: string,
   stat: BigIntStats,
@@ -201,7 +259,7 @@ const toEntry = (
   if (type === undefined) {
     return undefined;
   }
-  const stamp: FileStamp = { size: Number(stat.size), mtime: stat.mtimeNs, ctime: stat.ctimeNs, ino: stat.ino };
+  const stamp = toStamp(stat);
   return {
     path,
     type,
@@ -236,6 +294,7 @@ const typeOf = (stat: BigIntStats): TreeEntry['type'] | undefined => {
 const changedError = (root: string, path: string): HyprError =>
   new HyprError('BUILD_FAILED', `${join(root, path)} changed while it was being read`, {
     hint: 'build again when nothing writes to the context',
+    reason: CONTEXT_CHANGED,
   });
 
 /** For a file that existed when its folder was listed. */

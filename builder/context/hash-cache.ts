@@ -21,14 +21,14 @@ const SETTLE_NS = 2_000_000_000n;
  * again. One cache file per folder; of two processes, the last one to write wins.
  */
 export class HashCache {
+  readonly stagingFolder: string;
   readonly #file: string;
-  readonly #stagingFolder: string;
   readonly #known: Map<string, string>;
   #changed = false;
 
   private constructor(file: string, stagingFolder: string, known: Map<string, string>) {
     this.#file = file;
-    this.#stagingFolder = stagingFolder;
+    this.stagingFolder = stagingFolder;
     this.#known = known;
   }
 
@@ -62,10 +62,13 @@ export class HashCache {
     if (this.#changed) {
       this.#changed = false;
       const lines = Array.from(this.#known, ([path, line]) => `${line} ${encodePath(path)}`);
-      await writeFileAtomic(this.#file, `${lines.join('\n')}\n`, { stagingFolder: this.#stagingFolder });
+      await writeFileAtomic(this.#file, `${lines.join('\n')}\n`, { stagingFolder: this.stagingFolder });
     }
   }
 }
+
+export const isSameStamp = (one: FileStamp, other: FileStamp | undefined): boolean =>
+  other !== undefined && one.size === other.size && one.mtime === other.mtime && one.ctime === other.ctime && one.ino === other.ino;
 
 const formatStamp = ({ size, mtime, ctime, ino }: FileStamp): string => `${size}:${mtime}:${ctime}:${ino}`;
 

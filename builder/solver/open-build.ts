@@ -2,6 +2,7 @@ import type { LinkedController } from '../../base/abort.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { importCaches } from '../cache-export/import-cache.ts';
+import type { ContextTree } from '../context/context-tree.ts';
 import type { HashCache } from '../context/hash-cache.ts';
 import { checkSyntax } from '../dockerfile/directives.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
@@ -98,6 +99,7 @@ const openWith = async (options: Options, contexts: Contexts): Promise<OpenBuild
     zstd: options.zstd,
     registry: options.registry,
     openContext: (name) => contexts.open(name),
+    renewContexts: (all) => contexts.renew(all),
     findImage: rememberImages(options, materials),
     findLayout: rememberLayouts({ store, zstd: options.zstd, progress, signal: controller.signal, materials }),
     findServiceImage: rememberServiceImages({ store, progress, materials }),
@@ -209,7 +211,7 @@ const rememberImages = (
 class Contexts {
   readonly #options: Options;
   readonly #opened = new Map<string, Promise<OpenedTree>>();
-  readonly #hashes: HashCache[] = [];
+  readonly #local: Array<{ readonly tree: ContextTree; readonly hashes: HashCache }> = [];
   readonly #remotes = new Map<string, Promise<RemoteContext>>();
 
   constructor(options: Options) {
@@ -226,12 +228,19 @@ class Contexts {
     return opened;
   }
 
+  renew(all: boolean): void {
+    for (const { tree } of this.#local) {
+      tree.renew(all);
+    }
+  }
+
   /** Saves the hashes of folders and removes what was fetched only for this build. */
   async close(): Promise<void> {
     const remotes = await Promise.allSettled(this.#remotes.values());
     await Promise.all(remotes.map((result) => (result.status === 'fulfilled' ? result.value.close() : undefined)));
+    await Promise.all(this.#local.map(({ tree }) => tree.close()));
     // They only save time: a build is not worse for it if they cannot be kept.
-    const saved = await Promise.allSettled(this.#hashes.map((hashes) => hashes.save()));
+    const saved = await Promise.allSettled(this.#local.map(({ hashes }) => hashes.save()));
     for (const result of saved.filter(({ status }) => status === 'rejected')) {
       log.warn('hashes of a build context were not kept', { reason: messageOf((result as PromiseRejectedResult).reason) });
     }
@@ -265,9 +274,9 @@ class Contexts {
     );
     const title = name === '' ? '[internal] load build context' : `[context ${name}] load from client`;
     return await progress.run(title, async () => {
-      const { tree, hashes } = await openContext({ folder, ignore, buildFolder });
-      this.#hashes.push(hashes);
-      return tree;
+      const opened = await openContext({ folder, ignore, buildFolder });
+      this.#local.push(opened);
+      return opened.tree;
     });
   }
 }

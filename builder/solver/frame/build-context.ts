@@ -88,6 +88,8 @@ export interface BuildContext {
   readonly registry: BuildRegistry | undefined;
   /** A context by name; the empty name is the build's own. */
   openContext(name: string): Promise<OpenedTree>;
+  /** Looks at local contexts anew; what has changed since (or `all`) is copied before it is used. */
+  renewContexts(all: boolean): void;
   /** Resolves a reference, once per build. */
   findImage(reference: string, platform: string): Promise<BaseImage>;
   /** Only for contexts that the request names: a Dockerfile cannot reach this host's folders. */

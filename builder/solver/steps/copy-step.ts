@@ -20,6 +20,7 @@ import { ArchiveOpener } from '../sources/archive.ts';
 import { isUrl } from '../sources/download.ts';
 import { resolveSource } from '../sources/sources.ts';
 import { runFileStep } from './file-step.ts';
+import { withSteadyFiles } from './steady-files.ts';
 
 type Instruction = CopyInstruction | AddInstruction;
 
@@ -73,12 +74,19 @@ export const describeCopy = ({ instruction, sources, documents, written, chown, 
     written,
   ].join(' ');
 
+interface CopyStep {
+  readonly copy: ExpandedCopy;
+  readonly state: StageState;
+  readonly index: number;
+  readonly noCache: boolean;
+  readonly source: SourceRoot | undefined;
+}
+
 /** The layer of a COPY or ADD. `index` is the stage it is in. Throws StepFault. */
-export const runCopy = async (
-  build: BuildContext,
-  vertex: Vertex,
-  step: { copy: ExpandedCopy; state: StageState; index: number; noCache: boolean; source: SourceRoot | undefined },
-): Promise<CacheRecord> => {
+export const runCopy = (build: BuildContext, vertex: Vertex, step: CopyStep): Promise<CacheRecord> =>
+  withSteadyFiles(build, () => copyOnce(build, vertex, step));
+
+const copyOnce = async (build: BuildContext, vertex: Vertex, step: CopyStep): Promise<CacheRecord> => {
   const { copy, state } = step;
   checkSources(copy);
   const chmod = copy.chmod ? parseModeChange(copy.chmod) : undefined;

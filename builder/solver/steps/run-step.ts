@@ -21,6 +21,8 @@ import { openStepMounts, type StepMounts } from '../machine/step-mounts.ts';
 import { caVariables, STORES } from '../machine/trust-store.ts';
 import type { WarmMachine } from '../machine/warm-machine.ts';
 
+import { withSteadyFiles } from './steady-files.ts';
+
 const log = logger('build');
 
 export interface RunStep {
@@ -38,7 +40,10 @@ const PROXY_ARGS = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_P
  * A RUN: out of the cache, or in the stage's machine. Two builds that need the same step wait for each
  * other, the second finds it in the cache. Throws StepFault.
  */
-export const runRun = async (build: BuildContext, vertex: Vertex, step: RunStep): Promise<CacheRecord> => {
+export const runRun = (build: BuildContext, vertex: Vertex, step: RunStep): Promise<CacheRecord> =>
+  withSteadyFiles(build, () => runWithMounts(build, vertex, step));
+
+const runWithMounts = async (build: BuildContext, vertex: Vertex, step: RunStep): Promise<CacheRecord> => {
   const mounts = await prepareMounts(build, step);
   const key = keyOf(build, step, mounts);
   const find = async () => (step.noCache ? undefined : await build.cache.find(key));

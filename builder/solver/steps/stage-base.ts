@@ -1,11 +1,13 @@
 import { parsePatterns } from '../../context/ignore.ts';
+import type { FileTree } from '../../context/tree.ts';
 import { syntaxError } from '../../dockerfile/errors.ts';
 import { ExpandError, expandWord } from '../../dockerfile/expand.ts';
 import type { Stage, StageInstruction } from '../../dockerfile/instruction.ts';
 import { findStage, parseTrigger } from '../../dockerfile/parse.ts';
 import type { BuildContext } from '../frame/build-context.ts';
-import { makeKey } from '../frame/cache.ts';
+import { type CacheRecord, makeKey } from '../frame/cache.ts';
 import { formatPlatform, parsePlatform } from '../frame/platform.ts';
+import type { Vertex } from '../frame/progress.ts';
 import { imageState, type StageState, scratchState, withHistory } from '../frame/state.ts';
 import { planCopy } from '../layer/copy-plan.ts';
 import { digestSelections, selectSources } from '../layer/copy-select.ts';
@@ -13,6 +15,7 @@ import { stepError } from '../layer/step-error.ts';
 import { shownReference } from '../sources/shown-reference.ts';
 import { findNamedImage, type NamedContext, namedContext } from '../sources/sources.ts';
 import { runFileStep } from './file-step.ts';
+import { withSteadyFiles } from './steady-files.ts';
 import type { StepTitles } from './step-title.ts';
 
 export interface StageBase {
@@ -106,19 +109,23 @@ const fromFolder = async (build: BuildContext, name: string, makeTitles: MakeTit
   const titles = makeTitles([], true);
   const scratch = scratchState(makeKey('scratch', {}), build.platform);
   const tree = await build.openContext(name);
-  const selections = selectSources({ tree, sources: ['/'], exclude: parsePatterns([], { file: '', line: 0 }), parents: false });
   const record = await build.progress.run(titles.next(`FROM ${name}`), (vertex) =>
-    runFileStep(build, vertex, {
-      layers: [],
-      noCache: build.request.noCache,
-      definitionKey: undefined,
-      contentKey: async () => makeKey('folder', { digest: await digestSelections(tree, selections, build.signal) }),
-      plan: (root) => {
-        const sources = [{ tree, selections }];
-        const rest = { owner: undefined, chmod: undefined, documents: [], target: '/', parents: false };
-        return Promise.resolve(planCopy({ root, epoch: build.epoch, sources, ...rest }));
-      },
-    }),
+    withSteadyFiles(build, () => copyFolder(build, vertex, tree)),
   );
   return { state: withHistory(scratch, `FROM ${name}`, record), triggers: [], titles };
+};
+
+const copyFolder = (build: BuildContext, vertex: Vertex, tree: FileTree): Promise<CacheRecord> => {
+  const selections = selectSources({ tree, sources: ['/'], exclude: parsePatterns([], { file: '', line: 0 }), parents: false });
+  return runFileStep(build, vertex, {
+    layers: [],
+    noCache: build.request.noCache,
+    definitionKey: undefined,
+    contentKey: async () => makeKey('folder', { digest: await digestSelections(tree, selections, build.signal) }),
+    plan: (root) => {
+      const sources = [{ tree, selections }];
+      const rest = { owner: undefined, chmod: undefined, documents: [], target: '/', parents: false };
+      return Promise.resolve(planCopy({ root, epoch: build.epoch, sources, ...rest }));
+    },
+  });
 };

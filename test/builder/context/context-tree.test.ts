@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { encodeName } from '../../../base/odd-names.ts';
-import { ContextTree } from '../../../builder/context/context-tree.ts';
+import { CONTEXT_CHANGED, ContextTree } from '../../../builder/context/context-tree.ts';
 import { HashCache } from '../../../builder/context/hash-cache.ts';
 import { parseIgnoreFile } from '../../../builder/context/ignore.ts';
 import { compareBytes, findEntry, resolvePath, type TreeEntry } from '../../../builder/context/tree.ts';
@@ -96,6 +96,53 @@ describe('a context', () => {
     rmSync(join(root, 'f'));
     symlinkSync('/etc/passwd', join(root, 'f'));
     await expect(tree.digest(entry)).rejects.toThrow('changed while it was being read');
+  });
+});
+
+describe('a file that changes', () => {
+  const readAll = async (tree: ContextTree, entry: TreeEntry): Promise<string> => {
+    const parts: Uint8Array[] = [];
+    for await (const part of tree.read(entry)) {
+      parts.push(part);
+    }
+    return Buffer.concat(parts).toString();
+  };
+
+  it.each([10, 100_000])('is not read as what it was, also where its size and time are the same (%d bytes)', async (size) => {
+    const path = join(root, 'f');
+    writeFileSync(path, 'x'.repeat(size));
+    utimesSync(path, 1, 1);
+    const { tree } = await open();
+    const entry = entryOf(tree, 'f');
+    await tree.digest(entry);
+    writeFileSync(path, 'y'.repeat(size));
+    utimesSync(path, 1, 1);
+    const refused = { code: 'BUILD_FAILED', reason: CONTEXT_CHANGED };
+    await expect(readAll(tree, entry)).rejects.toMatchObject(refused);
+    expect(() => tree.readSmall(entry, Buffer.alloc(size))).toThrow(expect.objectContaining(refused));
+    await expect(tree.digest(entry)).rejects.toMatchObject(refused);
+  });
+
+  it.each([10, 100_000])('is a copy once the tree was renewed, which keeps what was hashed (%d bytes)', async (size) => {
+    const path = join(root, 'f');
+    writeFileSync(path, 'x'.repeat(size));
+    writeFileSync(join(root, 'still'), 'still');
+    const { tree } = await open();
+    entryOf(tree, 'f');
+    const still = entryOf(tree, 'still');
+    writeFileSync(path, 'y'.repeat(size));
+    tree.renew(false);
+    const entry = entryOf(tree, 'f');
+    const digest = await tree.digest(entry);
+    expect(digest).toBe(createHash('sha256').update('y'.repeat(size)).digest('hex'));
+    writeFileSync(path, 'z');
+    expect(await readAll(tree, entry)).toBe('y'.repeat(size));
+    expect(tree.readSmall(entry, Buffer.alloc(size)).toString()).toBe('y'.repeat(size));
+    expect(await readAll(tree, still)).toBe('still');
+    const copies = () => readdirSync(join(folder, 'build', 'tmp'));
+    expect(copies()).toHaveLength(1);
+    await tree.close();
+    expect(copies()).toEqual([]);
   });
 });
 
