@@ -100,8 +100,8 @@ export class Requests {
     const channel = this.open();
     const answer = this.finish(channel, { ...request, ms: TRANSFER_MS });
     try {
-      // The guest may refuse at any point; the rest of the data is then not sent.
-      await Promise.race([answer, sendAll(channel, data)]);
+      // The guest passes over data of a request that it has not got. It may refuse at any point; the rest of the data is then not sent.
+      await Promise.race([answer, this.#sending.then(() => sendAll(channel, data))]);
       await answer;
     } catch (error) {
       // A failed write is only a consequence of the refusal: wait for the refusal's reason.

@@ -296,6 +296,14 @@ describe('tar streams', () => {
     expect(again.equals(tar)).toBe(true);
   });
 
+  it('wait for the requests that they belong to, however many are sent at once', async () => {
+    await writeFile(join(agent.folder, 'one'), 'x');
+    const tar = await collect(client.readTar(join(agent.folder, 'one')));
+    const targets = Array.from({ length: 20 }, (_, index) => join(agent.folder, `at-once-${index}`));
+    await Promise.all(targets.map((target) => client.writeTar(target, chunks(tar.subarray(0, 512), tar.subarray(512)))));
+    expect(await Promise.all(targets.map((target) => readFile(join(target, 'one'), 'utf8')))).toEqual(targets.map(() => 'x'));
+  });
+
   it('never leave their target', async () => {
     const target = join(agent.folder, 'jail');
     await mkdir(target);
