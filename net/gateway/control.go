@@ -172,9 +172,7 @@ func (g *gateway) attach(req Request, reader *bufio.Reader, conn *net.UnixConn) 
 	p.out.close()
 	g.sw.remove(p)
 	g.names.detached()
-	all := func(netip.AddrPort) bool { return true }
-	p.closeTCP(all)
-	p.closeUDP(all)
+	p.leave()
 	why := ""
 	if err == errFrame {
 		why = err.Error()
@@ -204,6 +202,15 @@ func (g *gateway) tunnel(to netip.AddrPort, reader *bufio.Reader, conn *net.Unix
 	if err != nil {
 		return nil
 	}
+	held, end := context.WithCancel(context.Background())
+	defer end()
+	flow := &tcpFlow{to: to, cancel: end}
+	p := g.sw.table.Load().byIP[to.Addr()]
+	if p == nil || !p.beginTunnel(flow) {
+		_ = guest.Close()
+		return nil
+	}
+	defer p.endTunnel(flow)
 	if early := reader.Buffered(); early > 0 {
 		data, _ := reader.Peek(early)
 		if _, err := guest.Write(data); err != nil {
@@ -211,7 +218,7 @@ func (g *gateway) tunnel(to netip.AddrPort, reader *bufio.Reader, conn *net.Unix
 			return nil
 		}
 	}
-	splice(context.Background(), guest, conn)
+	splice(held, guest, conn)
 	return nil
 }
 

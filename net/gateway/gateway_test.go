@@ -182,16 +182,44 @@ func TestTheSwitchTakesNothingThatIsNotTheMachinesOwn(t *testing.T) {
 		ethernet(macB, macA, typeIPv6, ip6("fd00::3", "fd00::4", 58, []byte{137, 0, 0, 0, 0, 0, 0, 0})),  // a redirect
 		ethernet(macB, macA, 0x88cc, make([]byte, 50)),
 	}
+	// What hides a claim behind extension headers; the first eight bytes of a header are its next, its length and options.
+	hidden := [][]byte{
+		ip6("fd00::3", "fd00::4", 0, append([]byte{58, 0, 1, 4, 0, 0, 0, 0}, advert("fd00::1", macA)...)),
+		ip6("fd00::3", "fd00::4", 60, append([]byte{58, 0, 1, 4, 0, 0, 0, 0}, advert("fd00::3", macA)...)),
+		ip6("fd00::3", "fd00::4", 43, append([]byte{58, 0, 4, 0, 0, 0, 0, 0}, advert("fd00::1", macA)...)),
+		ip6("fd00::3", "fd00::4", 0, append([]byte{60, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 58, 0, 1, 4, 0, 0, 0, 0}, advert("fd00::1", macA)...)),
+		ip6("fd00::3", "fd00::4", 51, append([]byte{58, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1}, advert("fd00::1", macA)...)),
+		ip6("fd00::3", "fd00::4", 44, append([]byte{58, 0, 0, 0, 0, 0, 0, 1}, advert("fd00::1", macA)...)),     // all there is
+		ip6("fd00::3", "fd00::4", 44, append([]byte{58, 0, 0, 1, 0, 0, 0, 1}, advert("fd00::1", macA)[:8]...)), // the first of several
+		ip6("fd00::3", "fd00::4", 44, []byte{60, 0, 0, 1, 0, 0, 0, 1, 58, 0, 1, 4, 0, 0, 0, 0}),                // the type is in the second
+		ip6("fd00::3", "fd00::4", 44, []byte{60, 0, 0, 1, 0, 0, 0, 1, 58, 1, 1, 12, 0, 0, 0, 0}),               // and so is a header's end
+		ip6("fd00::3", "fd00::4", 0, []byte{58}),
+	}
+	for _, ip := range hidden {
+		bad = append(bad, ethernet(macB, macA, typeIPv6, ip), ethernet(g.sw.gateway, macA, typeIPv6, ip))
+	}
 	for _, eth := range bad {
+		before := a.spoofed.Load()
 		g.sw.ingress(a, frameOf(eth))
+		if a.spoofed.Load() != before+1 {
+			t.Errorf("%x was not noticed", eth)
+		}
 	}
 	if got := a.spoofed.Load(); got != uint64(len(bad)) {
 		t.Errorf("%d of %d were noticed", got, len(bad))
 	}
-	good := ethernet(macB, macA, typeIPv6, ip6("fd00::3", "fd00::4", 58, advert("fd00::3", macA)))
-	g.sw.ingress(a, frameOf(good))
-	if got := readFrame(t, wire); string(got) != string(good) {
-		t.Errorf("what is its own came as %x", got)
+	for _, ip := range [][]byte{
+		ip6("fd00::3", "fd00::4", 58, advert("fd00::3", macA)),
+		ip6("fd00::3", "fd00::4", 0, []byte{58, 0, 5, 2, 0, 0, 1, 0, 143, 0, 0, 0, 0, 0, 0, 0}), // a report of multicast listeners
+		ip6("fd00::3", "fd00::4", 60, append([]byte{17, 0, 1, 4, 0, 0, 0, 0}, make([]byte, 8)...)),
+		ip6("fd00::3", "fd00::4", 44, append([]byte{58, 0, 0, 1, 0, 0, 0, 1}, make([]byte, 16)...)), // the first of a long ping
+		ip6("fd00::3", "fd00::4", 44, append([]byte{58, 0, 0, 16, 0, 0, 0, 1}, 136, 0, 0, 0)),       // and the second
+	} {
+		good := ethernet(macB, macA, typeIPv6, ip)
+		g.sw.ingress(a, frameOf(good))
+		if got := readFrame(t, wire); string(got) != string(good) {
+			t.Errorf("what is its own came as %x", got)
+		}
 	}
 	_ = b
 }

@@ -45,6 +45,8 @@ type port struct {
 
 	tcpMu                      sync.Mutex
 	tcp                        map[*tcpFlow]struct{}
+	tunnels                    map[*tcpFlow]struct{} // connections of the host to the machine, which no policy is about
+	gone                       bool
 	udp                        udpTable
 	dials, questions, dnsConns atomic.Int32
 	pings                      pingTable
@@ -57,7 +59,7 @@ func newPort(spec NicSpec, conn net.Conn, c *Config) (*port, error) {
 	if err != nil || len(hardware) != 6 || hardware[0]&1 != 0 {
 		return nil, fmt.Errorf("%q is not the MAC address of a NIC", spec.MAC)
 	}
-	p := &port{spec: spec, mac: macAddr(hardware), conn: conn, out: newQueue(c.Limits.QueueBytes), tcp: make(map[*tcpFlow]struct{})}
+	p := &port{spec: spec, mac: macAddr(hardware), conn: conn, out: newQueue(c.Limits.QueueBytes), tcp: make(map[*tcpFlow]struct{}), tunnels: make(map[*tcpFlow]struct{})}
 	p.linkLocal = linkLocalOf(p.mac)
 	p.floods = bucket{rate: 200, burst: 400}
 	for _, addr := range spec.Addresses {

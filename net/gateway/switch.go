@@ -137,6 +137,10 @@ func (s *vswitch) ipv6(p *port, f *frame) {
 		s.neighbour(p, f, ip)
 		return
 	}
+	if hidesNeighbour(ip) {
+		s.spoofed(p, f, "neighbour")
+		return
+	}
 	if !p.owns(netip.AddrFrom16([16]byte(ip[8:24]))) {
 		s.spoofed(p, f, "address")
 		return
@@ -147,6 +151,37 @@ func (s *vswitch) ipv6(p *port, f *frame) {
 		return
 	}
 	s.forward(p, f)
+}
+
+// hidesNeighbour says whether extension headers (RFC 8200, section 4) precede a message of neighbour discovery, where hosts accept it,
+// too, or end before what they precede: a first fragment has all of them (RFC 7112), and its message may not go on in a second (RFC 6980).
+func hidesNeighbour(ip []byte) bool {
+	next, rest := ip[6], ip[40:]
+	for {
+		size := 8
+		switch next {
+		case 58:
+			return next != ip[6] && (len(rest) == 0 || rest[0] >= 133 && rest[0] <= 137)
+		case 0, 43, 60, 135, 139, 140: // options, routing, mobility and the like
+			if len(rest) >= 2 {
+				size += int(rest[1]) * 8
+			}
+		case 44: // a fragment
+			if len(rest) >= 4 && binary.BigEndian.Uint16(rest[2:4])&^7 != 0 {
+				return false // a later one: the first has the type
+			}
+		case 51: // authentication
+			if len(rest) >= 2 {
+				size = int(rest[1])*4 + 8
+			}
+		default:
+			return false
+		}
+		if len(rest) < size {
+			return true
+		}
+		next, rest = rest[0], rest[size:]
+	}
 }
 
 // forward sends a frame on to another machine, or to all others.

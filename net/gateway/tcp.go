@@ -95,6 +95,9 @@ func family(to netip.AddrPort) string {
 func (g *gateway) beginTCP(p *port, flow *tcpFlow) bool {
 	p.tcpMu.Lock()
 	defer p.tcpMu.Unlock()
+	if p.gone {
+		return false
+	}
 	if len(p.tcp) >= g.config.Limits.MachineTCP || g.tcpFlows.Add(1) > int64(g.config.Limits.NetworkTCP) || g.short.Load() {
 		if len(p.tcp) < g.config.Limits.MachineTCP {
 			g.tcpFlows.Add(-1)
@@ -124,6 +127,35 @@ func (p *port) closeTCP(which func(netip.AddrPort) bool) {
 			flow.cancel()
 		}
 	}
+}
+
+// beginTunnel is false when the machine's NIC is gone.
+func (p *port) beginTunnel(flow *tcpFlow) bool {
+	p.tcpMu.Lock()
+	defer p.tcpMu.Unlock()
+	if !p.gone {
+		p.tunnels[flow] = struct{}{}
+	}
+	return !p.gone
+}
+
+func (p *port) endTunnel(flow *tcpFlow) {
+	p.tcpMu.Lock()
+	defer p.tcpMu.Unlock()
+	delete(p.tunnels, flow)
+}
+
+// leave ends all connections of a machine whose NIC is gone: it answers nothing any more, not even with a reset.
+func (p *port) leave() {
+	all := func(netip.AddrPort) bool { return true }
+	p.tcpMu.Lock()
+	p.gone = true
+	for flow := range p.tunnels {
+		flow.cancel()
+	}
+	p.tcpMu.Unlock()
+	p.closeTCP(all)
+	p.closeUDP(all)
 }
 
 // guestConn is a connection in the network that can wait for data without holding a buffer.
