@@ -19,7 +19,9 @@ export interface SessionOptions {
 export const carrySession = async (session: ExecSession, options: SessionOptions, context: CliContext): Promise<number> => {
   const keys = options.tty && options.detachKeys !== undefined ? new DetachKeys(options.detachKeys) : undefined;
   const left = { detached: false };
-  const undo = [options.tty ? enterRawMode(context, session) : takeInterrupts(context, session, options)];
+  const undo = [options.tty ? followSize(context, session) : () => {}];
+  // Raw without anybody who reads, Ctrl-C would be nobody's.
+  undo.push(options.tty && options.stdin ? enterRawMode(context) : takeInterrupts(context, session, options));
   if (options.stdin) {
     const detach = (): void => {
       left.detached = true;
@@ -50,10 +52,13 @@ export const carrySession = async (session: ExecSession, options: SessionOptions
 export const sizeOf = ({ stdout }: CliContext): { columns: number; rows: number } | undefined =>
   stdout.columns && stdout.rows ? { columns: stdout.columns, rows: stdout.rows } : undefined;
 
-/** Raw mode: all keys go to the guest, also Ctrl-C; the guest's terminal size follows the window. */
-const enterRawMode = (context: CliContext, session: ExecSession): (() => void) => {
-  const { stdin, stdout } = context;
-  const leave = context.terminal.enter({ enter: () => stdin.setRawMode?.(true), leave: () => stdin.setRawMode?.(false) });
+/** Raw mode: all keys go to the guest, also Ctrl-C. */
+const enterRawMode = ({ stdin, terminal }: CliContext): (() => void) =>
+  terminal.enter({ enter: () => stdin.setRawMode?.(true), leave: () => stdin.setRawMode?.(false) });
+
+/** The guest's terminal has the size of the window. */
+const followSize = (context: CliContext, session: ExecSession): (() => void) => {
+  const { stdout } = context;
   const onResize = (): void => {
     const size = sizeOf(context);
     if (size) {
@@ -61,18 +66,15 @@ const enterRawMode = (context: CliContext, session: ExecSession): (() => void) =
     }
   };
   stdout.on('resize', onResize);
-  return () => {
-    stdout.removeListener('resize', onResize);
-    leave();
-  };
+  return () => void stdout.removeListener('resize', onResize);
 };
 
-/** Without a terminal in the guest, Ctrl-C is sent to the command as a signal; the second one kills it. */
+/** Where keys are not the guest's, Ctrl-C and a TERM to this command are sent to the program as what they are; the second one kills it. */
 const takeInterrupts = (context: CliContext, session: ExecSession, { signals }: SessionOptions): (() => void) =>
   signals === false
     ? context.interrupts.take(() => session.close())
     : context.interrupts.take(
-        () => session.signal(constants.signals.SIGINT),
+        (name) => session.signal(constants.signals[name]),
         () => session.signal(constants.signals.SIGKILL),
       );
 

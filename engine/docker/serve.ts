@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { whenAborted } from '../../base/abort.ts';
 import { logger } from '../../base/log.ts';
+import { afterLong } from '../../base/long-timer.ts';
 import { hyprHome, runtimeDir } from '../../base/paths.ts';
 import type { ServeDockerOptions } from '../model/command-options.ts';
 import { sweepBuildFolders } from './buildkit/build-folders.ts';
@@ -79,15 +80,12 @@ const isPrivate = (folder: string): boolean => {
   return uid === process.getuid?.() && (mode & 0o077) === 0;
 };
 
-/** A timer that is set to more fires at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
 export class Idle {
   readonly over: Promise<void>;
   readonly #ms: number | undefined;
   readonly #isBusy: () => boolean;
   #end: () => void = () => {};
-  #timer: NodeJS.Timeout | undefined;
+  #stopWaiting = () => {};
 
   constructor(ms: number | undefined, isBusy: () => boolean) {
     this.#ms = ms;
@@ -99,26 +97,13 @@ export class Idle {
 
   /** How many are connected now. */
   see(count: number): void {
-    clearTimeout(this.#timer);
+    this.#stopWaiting();
     if (count === 0 && this.#ms !== undefined) {
-      this.#wait(this.#ms);
+      this.#stopWaiting = afterLong(this.#ms, () => (this.#isBusy() ? this.see(0) : this.#end()));
     }
   }
 
-  #wait(left: number): void {
-    const turn = Math.min(left, LONGEST_TIMER_MS);
-    this.#timer = setTimeout(() => {
-      if (left > turn) {
-        this.#wait(left - turn);
-      } else if (this.#isBusy()) {
-        this.see(0);
-      } else {
-        this.#end();
-      }
-    }, turn);
-  }
-
   close(): void {
-    clearTimeout(this.#timer);
+    this.#stopWaiting();
   }
 }

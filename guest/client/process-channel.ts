@@ -50,13 +50,17 @@ export class Channel {
   /** What ends the output; undefined until somebody reads it. */
   #outputUntil: OutputEnd | undefined;
   #isHeld = false;
-  #wakeWriter = () => {};
+  readonly #blockedWriters: Array<() => void> = [];
+  readonly #onOver: () => void;
+  #hasExited = false;
   #inputSent = 0n;
   #inputLimit = BigInt(65_536);
 
-  constructor(id: number, port: ChannelPort) {
+  /** `onOver` is called once a program has ended and all of its output is here: the guest has nothing more to say then. */
+  constructor(id: number, port: ChannelPort, onOver: () => void = () => {}) {
     this.id = id;
     this.#port = port;
+    this.#onOver = onOver;
   }
 
   /** Lets the guest send. `from` holds the offsets at which the output of a re-attached program resumes. */
@@ -83,10 +87,12 @@ export class Channel {
         break;
       case FRAME.exit:
         this.exit.resolve(readExit(readFields(frame.payload)) ?? { code: 255, oomKilled: false });
+        this.#hasExited = true;
+        this.#leaveIfOver();
         break;
       case FRAME.inputWindow:
         this.#inputLimit = frame.payload.length >= 8 ? frame.payload.readBigUInt64LE(0) : this.#inputLimit;
-        this.#wakeWriter();
+        this.#wakeWriters();
         break;
     }
   }
@@ -97,7 +103,22 @@ export class Channel {
     this.answer.reject(error);
     this.exit.reject(error);
     this.#endOutput();
-    this.#wakeWriter();
+    this.#wakeWriters();
+  }
+
+  #leaveIfOver(): void {
+    const [stdout, stderr] = this.#streams;
+    if (this.#hasExited && stdout.ended && stderr.ended) {
+      this.#inputLimit = NO_LIMIT;
+      this.#wakeWriters();
+      this.#onOver();
+    }
+  }
+
+  #wakeWriters(): void {
+    for (const wake of this.#blockedWriters.splice(0)) {
+      wake();
+    }
   }
 
   #onAnswer(payload: Buffer): void {
@@ -127,7 +148,8 @@ export class Channel {
     if (offset < stream.expected || offset + data.length > stream.told + OUTPUT_WINDOW || stream.ended || data.length === 0) {
       throw new HyprError('GUEST_PROTOCOL', 'the guest agent sent output outside its window');
     }
-    if (lost > stream.lost) {
+    // Who reads too slowly is told the sum later: a guest could fill memory with notices, which are not merged.
+    if (lost > stream.lost && this.#output.size <= MANY_CHUNKS) {
       const text = `\n[hypr: ${lost - stream.lost} bytes of output were lost while no supervisor was listening]\n`;
       void this.#output.push({
         stream: index,
@@ -158,6 +180,7 @@ export class Channel {
     }
     this.#streams[streamIndex(frame.flags)].ended = true;
     this.#endOutput();
+    this.#leaveIfOver();
   }
 
   #tell(index: 0 | 1): void {
@@ -226,9 +249,7 @@ export class Channel {
         at += part.length;
         await this.#port.send(encodeFrame({ type: FRAME.data, channel: this.id, payload: part }));
       } else {
-        await new Promise<void>((resolve) => {
-          this.#wakeWriter = resolve;
-        });
+        await new Promise<void>((resolve) => void this.#blockedWriters.push(resolve));
       }
     }
   }

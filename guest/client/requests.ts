@@ -37,7 +37,8 @@ export class Requests {
 
   /** Opens a channel for one request; forget or drop it when its answer is no longer needed. */
   open(): Channel {
-    const channel = new Channel(this.#nextId, this.#connection);
+    const id = this.#nextId;
+    const channel = new Channel(id, this.#connection, () => this.#channels.delete(id));
     this.#nextId = this.#nextId >= 0xffff_fff0 ? 1 : this.#nextId + 1;
     this.#channels.set(channel.id, channel);
     return channel;

@@ -1,4 +1,6 @@
 import { request as ask, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream';
+import { messageOf } from '../../../base/errors.ts';
 import { ApiError, describeError } from '../http/errors.ts';
 import type { Host } from '../machines/host.ts';
 
@@ -17,17 +19,40 @@ export const proxyTo = (host: Host, request: IncomingMessage, response: ServerRe
     const { hostAddress, hostPort } = findPort(host, decodeURIComponent(name), port === undefined ? undefined : Number(port));
     const headers = withoutOwn(request.headers, OWN_HEADERS);
     const address = hostAddress === '0.0.0.0' ? '127.0.0.1' : hostAddress === '::' ? '::1' : hostAddress;
-    const onward = ask({ host: address, port: hostPort, method: request.method, path, headers, agent: false }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, withoutOwn(answer.headers, [...OWN_HEADERS, 'transfer-encoding']));
-      answer.pipe(response);
-    });
+    const onward = ask({ host: address, port: hostPort, method: request.method, path, headers, agent: false }, (answer) =>
+      pass(answer, response, name),
+    );
     onward.once('error', (error) => fail(response, 502, `${name} does not answer: ${error.message}`));
+    // What was not asked for: Node says nothing else then.
+    onward.once('upgrade', (_, socket) => {
+      socket.destroy();
+      fail(response, 502, `${name} answers with a protocol of its own`);
+    });
     response.once('close', () => onward.destroy());
     request.pipe(onward);
   } catch (error) {
     const { status, message } = describeError(error);
     fail(response, status, message);
   }
+};
+
+/** The answer is the machine's: whatever it says must not end this process or leave the client waiting. */
+const pass = (answer: IncomingMessage, response: ServerResponse, name: string): void => {
+  const { statusCode = 0 } = answer;
+  if (statusCode < 200 || statusCode > 999) {
+    answer.destroy();
+    fail(response, 502, `${name} answers with status ${statusCode}, which is none`);
+    return;
+  }
+  try {
+    response.writeHead(statusCode, withoutOwn(answer.headers, [...OWN_HEADERS, 'transfer-encoding']));
+  } catch (error) {
+    answer.destroy();
+    fail(response, 502, `${name} answers with headers that are none: ${messageOf(error)}`);
+    return;
+  }
+  // An answer that is cut is cut for the client, too.
+  pipeline(answer, response, () => {});
 };
 
 const withoutOwn = (headers: IncomingHttpHeaders, own: readonly string[]): IncomingHttpHeaders =>

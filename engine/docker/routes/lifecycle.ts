@@ -20,7 +20,7 @@ export const lifecycleRoutes = (host: Host): Routes => ({
   'POST /containers/create': (call) => create(host, call),
   'POST /containers/{id}/start': (call) => start(host, call),
   'POST /containers/{id}/stop': (call) => stop(host, call),
-  'POST /containers/{id}/restart': (call) => change(host, call, 'restart', { timeout: graceOf(call) }),
+  'POST /containers/{id}/restart': (call) => restart(host, call),
   'POST /containers/{id}/kill': (call) => kill(host, call),
   'POST /containers/{id}/pause': (call) => pause(host, call),
   'POST /containers/{id}/unpause': (call) => unpause(host, call),
@@ -75,11 +75,36 @@ const graceOf = ({ query }: Call): number | undefined => {
 
 const FOR_EVER = 10 * 365 * 24 * 3600;
 
+const restart = async (host: Host, call: Call): Promise<void> => {
+  checkStopSignal(host.find(call.params.id ?? ''), call);
+  await change(host, call, 'restart', { timeout: graceOf(call) });
+};
+
+/** A machine has one stop signal, which was set when it was created; to be sent another one in its place would be a surprise. */
+const checkStopSignal = ({ spec }: ReplicaDetail, { query }: Call): void => {
+  const wanted = query.text('signal') ?? '';
+  if (wanted !== '' && needSignal(wanted) !== spec.stopSignal) {
+    throw notHere(
+      `a stop with ${wanted}`,
+      'a machine is stopped with the signal that it was created with (--stop-signal); kill sends any other',
+    );
+  }
+};
+
+const needSignal = (text: string): number => {
+  try {
+    return signalNumber(text);
+  } catch {
+    throw new ApiError(400, `invalid signal: ${text}`);
+  }
+};
+
 const stop = async (host: Host, call: Call): Promise<void> => {
   const detail = host.find(call.params.id ?? '');
   if (!isUp(detail.status)) {
     return call.reply.empty(304);
   }
+  checkStopSignal(detail, call);
   await verb(host, detail, 'stop', { timeout: graceOf(call) });
   call.reply.empty(204);
 };
@@ -87,11 +112,7 @@ const stop = async (host: Host, call: Call): Promise<void> => {
 const kill = async (host: Host, { params, query, reply }: Call): Promise<void> => {
   const detail = host.find(params.id ?? '');
   const signal = query.text('signal') ?? 'SIGKILL';
-  try {
-    signalNumber(signal);
-  } catch {
-    throw new ApiError(400, `invalid signal: ${signal}`);
-  }
+  needSignal(signal);
   if (!isUp(detail.status)) {
     throw new ApiError(409, `cannot kill container: ${params.id}: container ${detail.status.id} is not running`);
   }

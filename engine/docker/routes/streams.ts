@@ -63,7 +63,8 @@ const attach = async (host: Host, { params, query, reply, signal, version }: Cal
         streams,
         keys,
         input: query.bool('stdin') && spec.process.stdin,
-        once: spec.stdinOnce === true,
+        // A terminal's input stays open for the next client, as in docker: who detaches closes the connection.
+        once: spec.stdinOnce === true && !spec.process.tty,
       });
     }
     client.end();
@@ -189,7 +190,7 @@ const startExec = async (host: Host, { params, body, reply, signal, version }: C
     const client = reply.hijack(outputType(record.options.tty, version));
     const keys = record.options.tty ? keysOf(record.detachKeys) : undefined;
     if (record.options.stdin) {
-      void feed(record.session, client, { keys, once: true });
+      void feed(record.session, client, { keys, once: !record.options.tty });
     } else {
       record.session.closeStdin();
     }

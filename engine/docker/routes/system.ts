@@ -1,3 +1,4 @@
+import { afterLong } from '../../../base/long-timer.ts';
 import type { UsageRow } from '../../model/types.ts';
 import { DOCKER_API_VERSION, DOCKER_VERSION, VERSION } from '../../model/version.ts';
 import { ApiError } from '../http/errors.ts';
@@ -152,9 +153,9 @@ const streamEvents = async (host: Host, { query, reply, signal }: Call): Promise
   }
   const end = host.events.listen(send);
   await new Promise<void>((resolve) => {
-    const timer = left === undefined ? undefined : setTimeout(resolve, left);
+    const stopWaiting = left === undefined ? () => {} : afterLong(left, resolve);
     signal.addEventListener('abort', () => {
-      clearTimeout(timer);
+      stopWaiting();
       resolve();
     });
   });

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "ports/listen_ports.h"
 #include "handlers/machine_state.h"
 #include "handlers/power.h"
+#include "lib/host_test.h"
 #include "lib/loop.h"
 #include "link/host_link.h"
 #include "process/process_end.h"
@@ -129,6 +131,10 @@ static void watch_signals(void) {
 
 int main(int argc, char **argv) {
   static const struct link_handlers handlers = {on_frame, on_session, machine_write_info};
+  if (!host_test) {
+    /* Its children are not to be traced either, from their first moment on. */
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  }
   loop_init();
   watch_signals();
   link_init(&handlers);

@@ -54,3 +54,20 @@ void set_oom_score(const char *score) {
     close(fd);
   }
 }
+
+void keep_only(const int *fds, size_t count) {
+  int last = 0;
+  for (size_t i = 0; i < count; i++) {
+    last = fds[i] > last ? fds[i] : last;
+  }
+  for (int fd = 0; fd < last; fd++) {
+    bool kept = false;
+    for (size_t i = 0; i < count; i++) {
+      kept = kept || fds[i] == fd;
+    }
+    if (!kept) {
+      close(fd);
+    }
+  }
+  syscall(SYS_close_range, (unsigned)last + 1, ~0U, 0);
+}

@@ -207,7 +207,18 @@ void launch_common(void) {
   set_oom_score("0");
 }
 
+/* Programs of the workload, whose namespace this process is in already, may look at it until it has become its program: it has nothing
+ * of the agent's then, above all not its port, and is not for them to trace (CVE-2016-9962). execve takes the second back. */
+static void hide_agent(const struct launch *l) {
+  const int fds[] = {l->stdio[0], l->stdio[1], l->stdio[2], l->status, l->mnt_ns, l->cgroup_ns};
+  if (!host_test) {
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  }
+  keep_only(fds, sizeof fds / sizeof *fds);
+}
+
 _Noreturn void launch_child(const struct launch *l) {
+  hide_agent(l);
   launch_common();
   if (l->new_namespaces) {
     enter_new_root(l);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,24 +39,6 @@ static bool read_all(int fd, void *out, size_t length) {
     at += n, length -= (size_t)n;
   }
   return true;
-}
-
-/* Above all the agent's port has to be closed: only one process may have it open. */
-static void keep_only(const int *fds, size_t count) {
-  int last = 0;
-  for (size_t i = 0; i < count; i++) {
-    last = fds[i] > last ? fds[i] : last;
-  }
-  for (int fd = 0; fd < last; fd++) {
-    bool kept = false;
-    for (size_t i = 0; i < count; i++) {
-      kept = kept || fds[i] == fd;
-    }
-    if (!kept) {
-      close(fd);
-    }
-  }
-  syscall(SYS_close_range, last + 1, ~0U, 0);
 }
 
 static void place_stdio(struct launch *l) {
@@ -116,6 +97,7 @@ static const char *fork_launcher(int request[2], int status[2]) {
   waiting.pid = fork_into(true, -1);
   if (waiting.pid == 0) {
     const int fds[] = {l.stdio[0], l.stdio[1], l.stdio[2], l.status, request[0]};
+    /* Above all the agent's port has to be closed: only one process may have it open. */
     keep_only(fds, sizeof fds / sizeof *fds);
     launch_common();
     place_stdio(&l);

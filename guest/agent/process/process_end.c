@@ -174,7 +174,7 @@ void procs_pump(void) {
 bool procs_drained(void) { return workload == NULL || (stream_is_sent(&workload->out[0]) && stream_is_sent(&workload->out[1])); }
 
 void proc_drop(struct proc *p) {
-  if (p->kind == PROC_JOB && p->finished == NULL) {
+  if (p->kind == PROC_JOB && p->finished == NULL && !p->exited) {
     kill(p->pid, SIGKILL);
   }
   p->orphaned = p != workload;

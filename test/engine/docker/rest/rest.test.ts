@@ -1,8 +1,8 @@
-import { chmod, mkdtemp, stat } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, stat } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LoopbackServer } from '../../../../engine/docker/rest/listen.ts';
 import { machineConfig } from '../../../../engine/docker/rest/machines.ts';
@@ -21,6 +21,12 @@ const web = createServer((asked, answer) => {
     body += piece;
   });
   asked.on('end', () => answer.writeHead(201, { 'x-own': 'yes' }).end(JSON.stringify({ url: asked.url, headers: asked.headers, body })));
+});
+/** What its service says to any request, before it closes the connection. */
+let hostileAnswer = '';
+const hostile = createTcpServer((socket) => {
+  socket.on('error', () => {});
+  socket.once('data', () => socket.end(hostileAnswer));
 });
 let server: LoopbackServer;
 
@@ -44,12 +50,20 @@ const machine = (name: string, hostPort?: number): ReplicaDetail => {
 
 beforeAll(async () => {
   await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
-  const fake = new FakeHost({ replicas: [machine('web', (web.address() as AddressInfo).port), machine('bare')] });
+  await new Promise<void>((resolve) => hostile.listen(0, '127.0.0.1', resolve));
+  const fake = new FakeHost({
+    replicas: [
+      machine('web', (web.address() as AddressInfo).port),
+      machine('bare'),
+      machine('hostile', (hostile.address() as AddressInfo).port),
+    ],
+  });
   server = await serveRest(fake.host, { port: 0, token: TOKEN });
 });
 afterAll(async () => {
   await server.close();
   web.close();
+  hostile.close();
 });
 
 interface Asked {
@@ -66,6 +80,7 @@ const ask = (
     const all = { authorization: `Bearer ${TOKEN}`, ...headers };
     const asked = request({ host: '127.0.0.1', port: server.port, path, method, headers: all, agent: false }, (answer) => {
       let text = '';
+      answer.once('error', reject);
       answer.setEncoding('utf8').on('data', (piece) => {
         text += piece;
       });
@@ -79,7 +94,11 @@ describe('the JSON API', () => {
     for (const path of ['/machines', '/api/v1/machines']) {
       const { status, text } = await ask(path);
       expect(status).toBe(200);
-      expect(JSON.parse(text)).toMatchObject([{ name: 'web', stack: 'shop', status: 'running', ports: [{ port: 80 }] }, { name: 'bare' }]);
+      expect(JSON.parse(text)).toMatchObject([
+        { name: 'web', stack: 'shop', status: 'running', ports: [{ port: 80 }] },
+        { name: 'bare' },
+        { name: 'hostile' },
+      ]);
     }
     expect((await ask('/nothing')).status).toBe(404);
     expect((await ask('/machines', { method: 'PUT' })).status).toBe(405);
@@ -126,6 +145,19 @@ describe('the JSON API', () => {
     expect((await ask('/vms/bare/proxy/')).status).toBe(409);
   });
 
+  test.each([
+    ['a status that is none', 'HTTP/1.1 099 No\r\n\r\n', 502],
+    ['no status', 'HTTP/1.1 000 No\r\n\r\n', 502],
+    ['a protocol that nobody asked for', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: own\r\nConnection: upgrade\r\n\r\n', 502],
+    ['nothing', '', 502],
+    ['less than it promised', 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort', 'cut'],
+  ])('outlives a machine that answers with %s, and leaves no client waiting', async (_, said, outcome) => {
+    hostileAnswer = said;
+    const answer = await ask('/vms/hostile/proxy/').catch(() => ({ status: 'cut' }));
+    expect(answer.status).toBe(outcome);
+    expect((await ask('/machines')).status).toBe(200);
+  });
+
   test('listens at 127.0.0.1 alone', async () => {
     const others = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
     for (const { address } of others.filter(({ family, internal }) => family === 'IPv4' && !internal)) {
@@ -158,7 +190,9 @@ test('a machine of the JSON API is what docker’s clients ask for', () => {
 
 test('the token is made once, for its user alone, and a file that others can read is refused', async () => {
   const path = join(await mkdtemp(join(tmpdir(), 'hypr-token-')), 'token');
-  const token = await readToken(path);
+  const [token, ...others] = await Promise.all(Array.from({ length: 8 }, () => readToken(path)));
+  expect(new Set([token, ...others]).size).toBe(1);
+  expect(await readdir(dirname(path))).toEqual(['token']);
   expect(token).toMatch(/^[0-9a-f]{64}$/);
   expect((await stat(path)).mode & 0o777).toBe(0o600);
   expect(await readToken(path)).toBe(token);
