@@ -6,6 +6,7 @@ import { diskError } from '../../base/host/files.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
 import { serviceConfigHash } from '../../compose/config/config-hash.ts';
 import type { ObjectApi, ReplicaDetail, VolumeDetail } from '../model/object-types.ts';
+import type { ReplicaSpec } from '../model/spec.ts';
 import { ANONYMOUS_LABEL, refuseBadVolumeName } from '../model/volume-name.ts';
 import { replicaStatus } from '../replica/status.ts';
 import { matchingVms } from '../state/matching-vms.ts';
@@ -86,7 +87,7 @@ const findReplicas = (state: StateReader, reference: string | undefined, paths: 
       stack: vm.stack,
       standalone: isStandalone(stack, vm),
       status: replicaStatus(vm, state.leases(vm.stack)),
-      spec: vm.spec,
+      spec: owner === undefined ? vm.spec : { ...vm.spec, ...hostOf(owner.spec) },
       requestLabels: stack?.project.services[vm.service]?.labels ?? {},
       configHash: composeHash(stack, vm),
       pid: vm.machine?.process.pid,
@@ -97,6 +98,9 @@ const findReplicas = (state: StateReader, reference: string | undefined, paths: 
     };
   });
 };
+
+/** A service in the machine of another has that one's name for itself. */
+const hostOf = ({ hostname, domainname }: ReplicaSpec): Pick<ReplicaSpec, 'hostname' | 'domainname'> => ({ hostname, domainname });
 
 const isStandalone = (stack: StackRow | undefined, vm: VmRow): boolean =>
   stack !== undefined && stack.files.length === 0 && Object.keys(stack.project.services).length === 1 && !vm.oneOff;

@@ -88,7 +88,7 @@ const resolveSsh = async ({ config, environment, ssh = {} }: BuildInput): Promis
       const id = equals < 0 ? entry : entry.slice(0, equals);
       const path = equals < 0 ? environment.SSH_AUTH_SOCK : entry.slice(equals + 1);
       if (path === undefined || path === '') {
-        throw new HyprError('COMPOSE_INVALID', `build.ssh: ${id} needs an SSH agent, and SSH_AUTH_SOCK is not set`);
+        throw new HyprError('COMPOSE_INVALID', `build.ssh: ${id}: invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set`);
       }
       const info = await stat(path).catch(() => undefined);
       if (info === undefined) {

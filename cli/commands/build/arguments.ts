@@ -74,7 +74,7 @@ const parseForward = async (spec: string, env: NodeJS.ProcessEnv, cwd: string): 
   const id = (equals < 0 ? spec : spec.slice(0, equals)) || 'default';
   const given = equals < 0 ? env.SSH_AUTH_SOCK : spec.slice(equals + 1);
   if (given === undefined || given === '') {
-    throw new HyprError('HYPR_USAGE', `--ssh ${spec}: there is no SSH agent: SSH_AUTH_SOCK is not set`, {
+    throw new HyprError('HYPR_USAGE', `--ssh ${spec}: invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set`, {
       hint: 'start one with: eval $(ssh-agent) && ssh-add   or name a key: --ssh default=$HOME/.ssh/id_ed25519',
     });
   }

@@ -57,7 +57,11 @@ export const joinMachine = async (vm: VmRow, shares: SharedMachine, context: Boo
 /** Starts its agent, or finds it again. Throws STACK_NOT_RUNNING, GUEST_REFUSED, HYPR_TIMEOUT. */
 export const openMember = async (vm: VmRow, shares: SharedMachine, context: BootContext, signal: AbortSignal): Promise<Joined> => {
   const found = context.sharing.owner(shares.replica);
-  if (found?.run === undefined) {
+  if (found === undefined) {
+    const message = `${vm.name} cannot share network namespace with service ${shares.service}: container missing`;
+    throw new HyprError('STACK_NOT_RUNNING', message, { hint: `make it first: hypr -p ${vm.stack} up -d ${shares.service}` });
+  }
+  if (found.run === undefined) {
     throw new HyprError('STACK_NOT_RUNNING', `${vm.name} runs in the machine of ${shares.replica}, which does not run`, {
       hint: `start it first: hypr -p ${vm.stack} start ${shares.service}`,
     });

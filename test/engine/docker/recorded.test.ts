@@ -69,3 +69,15 @@ test('a service in the machine of another has the network of that container, and
   expect(shown(inspectReplica).slice(1)).toEqual(expected);
   expect(shown((detail) => inspectContainer(detail, [])).slice(1)).toEqual(expected);
 });
+
+test('a service in the machine of another has that one’s host name', () => {
+  const all = recorded(
+    projectOf({ a: { hostname: 'alpha', domainname: 'test' }, b: { networks: undefined as never, network_mode: 'service:a' }, c: {} }),
+  );
+  const names = all.map((detail) => {
+    const { Hostname, Domainname } = inspectReplica(detail).Config as Record<string, unknown>;
+    return [Hostname, Domainname];
+  });
+  expect(names.slice(0, 2)).toEqual(Array(2).fill(['alpha', 'test']));
+  expect(names[2]).not.toContain('alpha');
+});

@@ -41,7 +41,7 @@ test('secrets come from files, variables and the file itself, under their target
 test.each([
   [{ secrets: [{ source: 'x' }] }, 'COMPOSE_INVALID', /NOT_SET, which is not set/],
   [{ secrets: [{ source: 'y' }] }, 'COMPOSE_INVALID', /neither a file nor a variable/],
-  [{ ssh: ['default'] }, 'COMPOSE_INVALID', /SSH_AUTH_SOCK is not set/],
+  [{ ssh: ['default'] }, 'COMPOSE_INVALID', /make sure SSH_AUTH_SOCK is set/],
   [{ ssh: ['key=/nowhere/key'] }, 'COMPOSE_INVALID', /\/nowhere\/key, which does not exist/],
   [{ network: 'host' }, 'HYPR_UNSUPPORTED', /build\.network: host/],
 ] as const)('refuses %j', async (config, code, message) => {
