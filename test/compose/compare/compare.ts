@@ -40,7 +40,7 @@ export const compareCase = async (binary: string, one: Case): Promise<Verdict> =
   for (let run = 0; run < SAME_INPUT_RUNS * 2; run++) {
     others.push(await reference());
   }
-  if (others.some((other) => relate(one, ours, other) !== undefined)) {
+  if (others.some((other) => relate(one, ours, other) !== undefined || explainDifference({ ...one, ours, theirs: other }) !== undefined)) {
     return { kind: 'unstable' };
   }
   return { kind: 'different', ours, theirs };

@@ -38,6 +38,7 @@ export const DIVERGENCES: Readonly<Record<string, (difference: Difference) => bo
   crash: refuses(/cmd\/main\.go:\d+ \+0x|panic: /),
   'unselected-files': (difference) => /^[a-c]$/.test(difference.args.at(-1) ?? '') && refuses(/(env|label)[ _]file \S+/)(difference),
   'build-list': weRefuse(/build is a mapping in \S+ and must be a mapping here/),
+  'empty-device': weRefuse(/devices\[\d+\] has no target/),
   'include-types': weRefuse(/project_directory must be text/),
 };
 
