@@ -135,4 +135,16 @@ describe('a service in the machine of another', () => {
     expect(stack.states()).toEqual({ 'shop-vpn-1': 'exited', 'shop-app-1': 'exited' });
     expect(stack.actions('stop')).toEqual(['stop shop-app-1', 'stop shop-vpn-1']);
   });
+
+  test('says that the other is missing, in docker’s words, where that was removed', async () => {
+    const stack = openTestStack();
+    await stack.up(project());
+    await stack.verb('stop', { services: ['vpn'] });
+    await stack.verb('rm', { services: ['vpn'] });
+    const alone = { services: ['app'], noDeps: true };
+    await expect(stack.up(project(), alone)).rejects.toMatchObject({
+      code: 'STACK_NOT_RUNNING',
+      message: expect.stringContaining('cannot share network namespace with service vpn: container missing'),
+    });
+  });
 });
