@@ -2,8 +2,9 @@ import { HyprError } from '../../base/errors.ts';
 import { AsyncQueue } from '../../base/queue.ts';
 import { encodeFrame, type Fields, type Frame, NO_LIMIT, OUTPUT_WINDOW, readFields, readInt } from '../protocol/protocol.ts';
 import { reasonNamed, refused } from '../protocol/refusal.ts';
-import { FRAME, MAX_TO_GUEST, STATUS, TAG } from '../protocol/tags.ts';
+import { FRAME, STATUS, TAG } from '../protocol/tags.ts';
 import type { OutputChunk, ProcessExit } from '../types.ts';
+import { InputWindow } from './input-window.ts';
 
 const STREAMS = ['stdout', 'stderr'] as const;
 const END_SIZE = 16;
@@ -50,17 +51,16 @@ export class Channel {
   /** What ends the output; undefined until somebody reads it. */
   #outputUntil: OutputEnd | undefined;
   #isHeld = false;
-  readonly #blockedWriters: Array<() => void> = [];
+  readonly #input: InputWindow;
   readonly #onOver: () => void;
   #hasExited = false;
-  #inputSent = 0n;
-  #inputLimit = BigInt(65_536);
 
   /** `onOver` is called once a program has ended and all of its output is here: the guest has nothing more to say then. */
   constructor(id: number, port: ChannelPort, onOver: () => void = () => {}) {
     this.id = id;
     this.#port = port;
     this.#onOver = onOver;
+    this.#input = new InputWindow((payload) => port.send(encodeFrame({ type: FRAME.data, channel: id, payload })));
   }
 
   /** Lets the guest send. `from` holds the offsets at which the output of a re-attached program resumes. */
@@ -91,8 +91,9 @@ export class Channel {
         this.#leaveIfOver();
         break;
       case FRAME.inputWindow:
-        this.#inputLimit = frame.payload.length >= 8 ? frame.payload.readBigUInt64LE(0) : this.#inputLimit;
-        this.#wakeWriters();
+        if (frame.payload.length >= 8) {
+          this.#input.setLimit(frame.payload.readBigUInt64LE(0));
+        }
         break;
     }
   }
@@ -103,21 +104,14 @@ export class Channel {
     this.answer.reject(error);
     this.exit.reject(error);
     this.#endOutput();
-    this.#wakeWriters();
+    this.#input.fail(error);
   }
 
   #leaveIfOver(): void {
     const [stdout, stderr] = this.#streams;
     if (this.#hasExited && stdout.ended && stderr.ended) {
-      this.#inputLimit = NO_LIMIT;
-      this.#wakeWriters();
+      this.#input.setLimit(NO_LIMIT);
       this.#onOver();
-    }
-  }
-
-  #wakeWriters(): void {
-    for (const wake of this.#blockedWriters.splice(0)) {
-      wake();
     }
   }
 
@@ -234,29 +228,13 @@ export class Channel {
   }
 
   /** Sends stdin within the guest's window. Rejects with GUEST_EXEC when the program no longer reads it. */
-  async write(data: Uint8Array): Promise<void> {
-    for (let at = 0; at < data.length; ) {
-      if (this.#failure !== undefined) {
-        throw this.#failure;
-      }
-      if (this.#inputLimit === NO_LIMIT) {
-        throw new HyprError('GUEST_EXEC', 'the program does not read its input any more');
-      }
-      const room = Number(this.#inputLimit - this.#inputSent);
-      if (room > 0) {
-        const part = data.subarray(at, at + Math.min(room, MAX_TO_GUEST));
-        this.#inputSent += BigInt(part.length);
-        at += part.length;
-        await this.#port.send(encodeFrame({ type: FRAME.data, channel: this.id, payload: part }));
-      } else {
-        await new Promise<void>((resolve) => void this.#blockedWriters.push(resolve));
-      }
-    }
+  write(data: Uint8Array): Promise<void> {
+    return this.#input.write(data);
   }
 
   /** After a re-attach the guest's count includes input sent by earlier hosts. */
   resumeInput(sent: number): void {
-    this.#inputSent = BigInt(sent);
+    this.#input.resume(sent);
   }
 
   endInput(): Promise<void> {
@@ -299,20 +277,9 @@ const streamIndex = (flags: number): 0 | 1 => {
 
 const newStream = (): StreamState => ({ expected: 0, acked: 0, told: 0, lost: 0, ended: false });
 
-interface Deferred<T> {
-  readonly promise: Promise<T>;
-  resolve(value: T): void;
-  reject(error: Error): void;
-}
-
-const defer = <T>(): Deferred<T> => {
-  let resolve: (value: T) => void = () => {};
-  let reject: (error: Error) => void = () => {};
-  const promise = new Promise<T>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  // Whoever waits sees the rejection; that nobody waits is not an error.
-  promise.catch(() => {});
-  return { promise, resolve, reject };
+/** Whoever waits sees a rejection; that nobody waits is not an error. */
+const defer = <T>(): PromiseWithResolvers<T> => {
+  const deferred = Promise.withResolvers<T>();
+  deferred.promise.catch(() => {});
+  return deferred;
 };
