@@ -1,7 +1,4 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { isErrno, messageOf } from '../../base/errors.ts';
-import { writeFileAtomic } from '../../base/host/files.ts';
+import { messageOf } from '../../base/errors.ts';
 import { type Blob, LayerBlobs } from '../export/compress-layer.ts';
 import { encode, jsonBlob } from '../export/make-image.ts';
 import { needRegistry, pushDocument, toSource } from '../export/push-output.ts';
@@ -13,7 +10,6 @@ import type { BuildContext } from '../solver/frame/build-context.ts';
 import type { Vertex } from '../solver/frame/progress.ts';
 import type { StageState } from '../solver/frame/state.ts';
 import { digestHex } from '../store/format/digest.ts';
-import { asObject, parseObject } from '../store/format/image-config.ts';
 import { MEDIA } from '../store/format/manifest.ts';
 import { CACHE_CONFIG, type CacheEntry, encodeCacheConfig, INLINE_FIELD } from './cache-format.ts';
 
@@ -88,35 +84,18 @@ interface CacheBlobs {
   readonly manifest: Blob;
 }
 
-/** Writes blobs first, then index.json with the other tags unchanged, so that a reader never finds an incomplete cache. */
-const writeLocal = async ({ signal }: BuildContext, { place, tag }: Place, { blobs, manifest }: CacheBlobs): Promise<void> => {
+/** Blobs first, then index.json with the other tags unchanged, so that a reader never finds an incomplete cache. */
+const writeLocal = async (build: BuildContext, { place, tag }: Place, { blobs, manifest }: CacheBlobs): Promise<void> => {
   const members = [...blobs, manifest].map((blob) => ({
     name: `blobs/sha256/${digestHex(blob.descriptor.digest)}`,
     blob: { ...blob, size: blob.descriptor.size },
   }));
-  await layoutFolder(members, place, signal);
-  const others = (await readIndex(place)).filter(
-    (entry) => asObject(asObject(entry).annotations)['org.opencontainers.image.ref.name'] !== tag,
-  );
   const own = { ...manifest.descriptor, annotations: { 'org.opencontainers.image.ref.name': tag } };
-  await writeFileAtomic(join(place, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}', 0o644);
-  await writeFileAtomic(
-    join(place, 'index.json'),
-    JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [...others, own] }),
-    0o644,
-  );
-};
-
-const readIndex = async (folder: string): Promise<unknown[]> => {
-  try {
-    const { manifests } = parseObject(await readFile(join(folder, 'index.json')));
-    return Array.isArray(manifests) ? manifests : [];
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) {
-      return [];
-    }
-    throw error;
-  }
+  const documents = new Map<string, object>([
+    ['oci-layout', { imageLayoutVersion: '1.0.0' }],
+    ['index.json', { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [own] }],
+  ]);
+  await layoutFolder({ blobs: members, documents }, place, build);
 };
 
 const writeRemote = async (build: BuildContext, { place }: Place, { blobs, manifest }: CacheBlobs): Promise<void> => {

@@ -133,7 +133,9 @@ const localReader = (folder: string): WithReader => {
     }
     const index = parseObject(await readFile(join(folder, 'index.json')));
     const entries = (Array.isArray(index.manifests) ? index.manifests : []).map(asObject);
-    const named = entries.find(({ annotations }) => asObject(annotations)['org.opencontainers.image.ref.name'] === name);
+    const tagged = entries.filter(({ annotations }) => asObject(annotations)['org.opencontainers.image.ref.name'] === name);
+    // An image beside the cache may have the same tag, but has a name, too.
+    const named = tagged.find(({ annotations }) => asObject(annotations)['io.containerd.image.name'] === undefined) ?? tagged[0];
     const digest = (named ?? (entries.length === 1 ? entries[0] : undefined))?.digest;
     if (typeof digest !== 'string' || !isDigest(digest)) {
       throw new HyprError('IMAGE_NOT_FOUND', `there is nothing with the tag ${name} in it`);

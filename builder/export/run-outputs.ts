@@ -19,7 +19,7 @@ import type { ImageOutcome } from './types.ts';
 import { openWorkFolder } from './work-folder.ts';
 import { writeFileWhole, writeToStream } from './write-file.ts';
 import { writeFolder } from './write-folder.ts';
-import { layoutFolder, layoutMembers, layoutTar } from './write-layout.ts';
+import { layoutFolder, layoutOf, layoutTar } from './write-layout.ts';
 
 type ConfigOf = (layers: readonly string[]) => ImageConfigBlob;
 
@@ -152,9 +152,9 @@ const exportArchive = async (
   vertex.status('exporting layers done');
   vertex.status(`exporting manifest ${bundle.manifest.descriptor.digest} done`);
   vertex.status(`exporting config ${bundle.config.descriptor.digest} done`);
-  const members = layoutMembers(bundle, { names: form.names, docker: type === 'docker' });
+  const layout = layoutOf(bundle, { names: form.names, docker: type === 'docker' });
   vertex.status('sending tarball');
-  await (asFolder && 'path' in to ? layoutFolder(members, to.path, build.signal) : send(layoutTar(members), to, build.signal));
+  await (asFolder && 'path' in to ? layoutFolder(layout, to.path, build) : send(layoutTar(layout), to, build.signal));
   return outcomeOf(bundle, form);
 };
 

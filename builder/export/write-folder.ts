@@ -1,6 +1,6 @@
 import { createWriteStream, type Stats } from 'node:fs';
-import { chmod, cp, link, lstat, lutimes, mkdir, readdir, rename, rm, symlink, utimes } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, cp, link, lstat, lutimes, mkdir, readdir, rename, rm, rmdir, symlink, utimes } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { HyprError, isErrno } from '../../base/errors.ts';
@@ -15,7 +15,7 @@ import { treeItems } from './tree-items.ts';
  * image, and devices are left out (their paths are returned). Existing files are kept unless they are in the way or
  * `clear` is set. Nothing is ever written through a symlink: whatever is not a real folder where one is needed is
  * replaced. Everything is staged inside the folder and then moved into place, so a build that fails or is cancelled
- * before that leaves the folder unchanged; a folder that had to be created is removed again.
+ * before that leaves the folder unchanged; folders that had to be created are removed again, unless another build uses them.
  */
 export const writeFolder = async (
   tree: LayerTree,
@@ -35,7 +35,8 @@ export const writeFolder = async (
     await applyFolders(folder, result.folders);
     return { files: result.files, skipped: result.skipped };
   } catch (error) {
-    await removeTree(created ?? staging);
+    await removeTree(staging);
+    await removeEmpty(folder, created);
     throw diskError(error, folder);
   } finally {
     await removeTree(staging);
@@ -51,6 +52,20 @@ const makeFolder = async (folder: string): Promise<string | undefined> => {
       throw new HyprError('HYPR_USAGE', `${folder} is not a folder: the output cannot go there`, { cause: error });
     }
     throw diskError(error, folder);
+  }
+};
+
+/** Removes the folders from `folder` up to `top` that are empty. */
+const removeEmpty = async (folder: string, top: string | undefined): Promise<void> => {
+  if (top === undefined) {
+    return;
+  }
+  try {
+    for (let path = resolve(folder); path.startsWith(resolve(top)); path = dirname(path)) {
+      await rmdir(path);
+    }
+  } catch {
+    // Another build has files in it. What failed before is what is to be reported.
   }
 };
 

@@ -4,14 +4,16 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { diskError, syncFolder } from '../../base/host/files.ts';
+import { diskError } from '../../base/host/files.ts';
 import { stagingPathBeside } from '../../base/host/staging.ts';
 import { END_MARK, padding } from '../../base/tar/block.ts';
+import { exactly } from '../../base/tar/exactly.ts';
 import { encodePlainFile } from '../../base/tar/header.ts';
 import { familiarReference, parseReference } from '../registry/config/reference.ts';
 import { digestHex } from '../store/format/digest.ts';
 import { MEDIA } from '../store/format/manifest.ts';
 import type { Blob } from './compress-layer.ts';
+import { type LayoutDocuments, writeLayoutDocuments } from './layout-index.ts';
 import { encode, type ImageBundle } from './make-image.ts';
 
 interface Member {
@@ -19,8 +21,14 @@ interface Member {
   readonly blob: Pick<Blob, 'open'> & { readonly size: number };
 }
 
-/** The members of an image archive or layout folder (image-spec image-layout.md); for docker also manifest.json. */
-export const layoutMembers = (bundle: ImageBundle, options: { readonly names: readonly string[]; readonly docker: boolean }): Member[] => {
+/** An image archive or layout folder (image-spec image-layout.md). */
+export interface Layout {
+  readonly blobs: readonly Member[];
+  readonly documents: LayoutDocuments;
+}
+
+/** The layout of an image; for docker also with manifest.json. */
+export const layoutOf = (bundle: ImageBundle, options: { readonly names: readonly string[]; readonly docker: boolean }): Layout => {
   const all = [...bundle.layers, bundle.config, bundle.manifest, ...bundle.extras, ...(bundle.index ? [bundle.index] : [])];
   const unique = new Map(all.map((blob) => [blob.descriptor.digest, blob]));
   const blobs = [...unique.values()].map((blob): Member => ({ name: blobName(blob), blob: { ...blob, size: blob.descriptor.size } }));
@@ -33,7 +41,7 @@ export const layoutMembers = (bundle: ImageBundle, options: { readonly names: re
     ...(options.docker ? [['manifest.json', dockerList(bundle, options.names)] satisfies [string, object]] : []),
     ['oci-layout', { imageLayoutVersion: '1.0.0' }],
   ];
-  return [...blobs, ...files.map(([name, value]) => ({ name, blob: inMemory(encode(value)) }))];
+  return { blobs, documents: new Map(files) };
 };
 
 const inMemory = (data: Buffer): Member['blob'] => ({ size: data.length, open: () => Readable.from([data], { objectMode: false }) });
@@ -50,23 +58,28 @@ const dockerList = (bundle: ImageBundle, names: readonly string[]): object[] => 
   return [{ Config: blobName(bundle.config), RepoTags: tags.length === 0 ? null : tags, Layers: bundle.layers.map(blobName) }];
 };
 
-/** The members as a tar. */
-export async function* layoutTar(members: readonly Member[]): AsyncGenerator<Uint8Array> {
-  for (const { name, blob } of members) {
+/** The layout as a tar. */
+export async function* layoutTar({ blobs, documents }: Layout): AsyncGenerator<Uint8Array> {
+  const files = Array.from(documents, ([name, value]): Member => ({ name, blob: inMemory(encode(value)) }));
+  for (const { name, blob } of [...blobs, ...files]) {
     yield encodePlainFile(name, blob.size);
-    yield* blob.open();
+    yield* exactly(blob.open(), blob.size, () => new HyprError('IMAGE_CORRUPT', `${name} is not as long as it was`));
     yield Buffer.alloc(padding(blob.size));
   }
   yield END_MARK;
 }
 
 /**
- * Writes the members to a folder, blobs first, so that index.json never refers to a missing blob. In an existing layout
- * the new image is added beside its blobs; nothing else is overwritten. Throws HYPR_USAGE.
+ * Writes a layout to a folder, blobs first, so that index.json never refers to a missing blob. In an existing layout the
+ * new image is added to those that are there; one of the same name is replaced. Throws HYPR_USAGE, HYPR_LOCKED.
  */
-export const layoutFolder = async (members: readonly Member[], folder: string, signal: AbortSignal): Promise<void> => {
+export const layoutFolder = async (
+  { blobs, documents }: Layout,
+  folder: string,
+  { buildFolder, signal }: { readonly buildFolder: string; readonly signal: AbortSignal },
+): Promise<void> => {
   await requireOwnFolder(folder);
-  for (const { name, blob } of members) {
+  for (const { name, blob } of blobs) {
     const path = join(folder, name);
     await mkdir(dirname(path), { recursive: true });
     const staging = await stagingPathBeside(path);
@@ -78,7 +91,7 @@ export const layoutFolder = async (members: readonly Member[], folder: string, s
       throw diskError(error, path);
     }
   }
-  await syncFolder(folder);
+  await writeLayoutDocuments(documents, { folder, lockFolder: join(buildFolder, 'locks'), signal });
 };
 
 /** The layout's folders must be real folders, because a symlink could lead anywhere. */

@@ -1,6 +1,8 @@
+import { HyprError } from '../../../base/errors.ts';
 import { diskError, explainDiskFull } from '../../../base/host/files.ts';
 import { writeWhole } from '../../../base/host/write-whole.ts';
 import { END_MARK, padding } from '../../../base/tar/block.ts';
+import { exactly } from '../../../base/tar/exactly.ts';
 import { encodePlainFile } from '../../../base/tar/header.ts';
 import type { Image } from '../../model/types.ts';
 import { familiarReference, parseReference } from '../../registry/config/reference.ts';
@@ -69,7 +71,7 @@ const annotate = (reference: string): Record<string, string> => ({
 
 async function* layerMember(store: ImageStore, diffId: string, size: number): AsyncGenerator<Uint8Array> {
   yield encodePlainFile(blobName(diffId), size);
-  yield* store.originalLayer(diffId);
+  yield* exactly(store.originalLayer(diffId), size, () => new HyprError('IMAGE_CORRUPT', `the layer ${diffId} is not as long as it was`));
   yield Buffer.alloc(padding(size));
 }
 

@@ -137,6 +137,18 @@ describe('caches elsewhere', () => {
     }
   });
 
+  it('tags that are written at the same time, beside an image with the tag of one', async () => {
+    const image = { outputs: [`type=oci,dest=${cache},tar=false`], tags: ['shop:x'] };
+    await here.run('FROM busybox\nRUN image\n', image);
+    await Promise.all(['x', 'y', 'z'].map((tag) => here.run(`FROM busybox\nRUN ${tag}\n`, to(`,tag=${tag}`))));
+    for (const tag of ['x', 'y', 'z']) {
+      await there.build(`FROM busybox\nRUN ${tag}\n`, { cacheFrom: [`type=local,src=${cache},tag=${tag}`] });
+    }
+    expect(there.machines.started).toHaveLength(0);
+    const { manifests } = JSON.parse(readFileSync(join(cache, 'index.json'), 'utf8'));
+    expect(manifests).toHaveLength(4);
+  });
+
   it('two tags in one folder; ignore-error makes a failure a warning', async () => {
     await here.build('FROM busybox\nRUN x\n', to(',tag=x'));
     await here.build('FROM busybox\nRUN y\n', to(',tag=y'));
