@@ -29,6 +29,18 @@ export const ATTACKS = [
     'lets nobody be reached by TCP or by an abstract socket',
   ],
   [
+    'What watches a shared folder is led out of it by a link',
+    'openat2 beneath the folder',
+    'test/vmm/devices/watch-folder.test.ts',
+    'follows no link, neither one that is there nor one that takes the place of a folder',
+  ],
+  [
+    'What watches a shared folder goes on in one that was moved out',
+    'not watched any more',
+    'test/vmm/devices/watch-folder.test.ts',
+    'tells nothing of one that was moved out',
+  ],
+  [
     'A bound file gives its folder',
     'a folder with one file',
     'test/vmm/jail/share.test.ts',

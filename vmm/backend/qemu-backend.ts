@@ -2,6 +2,7 @@ import { HyprError } from '../../base/errors.ts';
 import { exists } from '../../base/host/files.ts';
 import { sweepPendingProcesses } from '../../base/host/pending-processes.ts';
 import { isAlive, signalProcess } from '../../base/host/process.ts';
+import { watchFolder } from '../devices/watch-folder.ts';
 import type { Machine, MachineRecord, SavedMachine, Vmm } from '../model/machine.ts';
 import { buildQemuCommand, type QemuSettings } from '../qemu/command.ts';
 import { QemuMachine } from '../qemu/machine.ts';
@@ -37,6 +38,7 @@ export const createQemuVmm = ({ templates, zygotePool, ...settings }: QemuOption
     adopt: (record, signal) => adoptMachine(settings, record, signal),
     restore: (saved, nicSockets, signal) => restoreMachine({ ...parts, spec: saved.spec, nicSockets, signal }, saved),
     ...(templates === undefined ? {} : { templateFailed: (key) => templates.failed({ key }), close: () => templates.close() }),
+    watchFolder: (path, signal) => watchFolder({ program: settings.toolchain.shareJail, path, signal }),
     sweep: sweepMachine,
     sweepPending: sweepPendingProcesses,
   };

@@ -3,6 +3,7 @@
  *
  *   share --socket PATH --folder DIR [--read-only] [--read PATH]... -- PROGRAM [ARGUMENT]...
  *   share --socket PATH --file FILE --at DIR [--read-only] -- PROGRAM [ARGUMENT]...
+ *   share --watch DIR MOST      tells of changes in a shared folder (watch.h)
  *
  * A guest with a kernel of its own can send FUSE requests for `../x`. So the process is confined before exec (which keeps
  * the pid):
@@ -21,10 +22,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "watch.h"
 
 #define MAX_READS 32
 #define SOCKET_FD 3
@@ -139,6 +143,11 @@ static int parse(int argc, char **argv, struct options *options) {
 
 int main(int argc, char **argv) {
   struct options options = {0};
+  if (argc == 4 && strcmp(argv[1], "--watch") == 0) {
+    close_from(STDERR_FILENO + 1);
+    give_up_gaining();
+    return watch_folder(argv[2], atoi(argv[3]));
+  }
   if (!parse(argc, argv, &options)) {
     fputs("usage: share --socket PATH (--folder DIR [--read PATH]... | --file FILE --at DIR) [--read-only] -- /PROGRAM [ARGUMENT]...\n", stderr);
     return 64;

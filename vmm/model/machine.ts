@@ -31,6 +31,15 @@ export interface ShareSpec {
   readonly file?: true;
 }
 
+/**
+ * News of a folder. `path` is from the folder, without a slash at its ends; of `lost` (anything may have changed), `limit` (not all folders
+ * in it are watched) and `ready` (all that is to be watched is) it is empty.
+ */
+export interface FolderChange {
+  readonly kind: 'written' | 'appeared' | 'gone' | 'lost' | 'limit' | 'ready';
+  readonly path: string;
+}
+
 export interface MachineSpec {
   /** Unique on this host, e.g. shop-db-1; shown in the process list. */
   readonly name: string;
@@ -142,6 +151,10 @@ export interface Vmm {
    * state is gone or was written by other programs.
    */
   restore(saved: SavedMachine, nicSockets: readonly Socket[], signal?: AbortSignal): Promise<Machine>;
+  /**
+   * What changes in a folder of this host that is shared, until the signal aborts; absent where the backend cannot tell. Throws VMM_START where the folder cannot be watched.
+   */
+  watchFolder?(path: string, signal: AbortSignal): AsyncIterable<FolderChange[]>;
   /** Counts a failure of this template: its clone failed, and the same machine started in another way. */
   templateFailed?(template: string): Promise<void>;
   /** Kills what a record names and removes its run folder; safe to repeat. */

@@ -11,11 +11,11 @@ const log = logger('toolchain');
 export const compileTsc = async (outDir: string, signal: AbortSignal, musl?: string): Promise<string> =>
   compileC({ source: await findSource('vmm/tsc.c'), outDir, signal, ...(musl ? { musl } : {}) });
 
-/** The fence of virtiofsd. */
+/** The fence of virtiofsd, and what watches shared folders. */
 export const compileShareJail = async (outDir: string, signal?: AbortSignal, musl?: string): Promise<string> =>
   compileC({
     source: await findSource('vmm/jail/share.c'),
-    parts: JAIL_PARTS,
+    parts: [...JAIL_PARTS, 'watch.h', 'watch.c'],
     outDir,
     ...(signal ? { signal } : {}),
     ...(musl ? { musl } : {}),

@@ -1,0 +1,88 @@
+import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { onAbort } from '../../base/abort.ts';
+import { HyprError } from '../../base/errors.ts';
+import { childEnv } from '../model/environment.ts';
+import type { FolderChange } from '../model/machine.ts';
+
+/** Others of the user's programs watch, too: their editor, for one. */
+const PART_OF_LIMIT = 1 / 4;
+const MOST_FOLDERS = 16_384;
+/** A path is at most 4,000 bytes. */
+const LONGEST_RECORD = 8_192;
+
+export interface WatchFolderInput {
+  /** Compiled from vmm/jail/share.c. */
+  readonly program: string;
+  /** Absolute. */
+  readonly path: string;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * What changes in a folder of this host and below it, until the signal aborts; inside of .git and node_modules nothing is
+ * watched. Who is slow is told that news were lost. Throws VMM_START where the folder cannot be watched.
+ */
+export async function* watchFolder({ program, path, signal }: WatchFolderInput): AsyncGenerator<FolderChange[]> {
+  const most = mostFolders(await readFile('/proc/sys/fs/inotify/max_user_watches', 'utf8').catch(() => ''));
+  const child = spawn(program, ['--watch', path, String(most)], { cwd: '/', env: childEnv(), stdio: ['ignore', 'pipe', 'pipe'] });
+  const leave = onAbort(signal, () => child.kill('SIGKILL'));
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-1_000);
+  });
+  const ended = new Promise<number | null>((resolve, reject) => child.once('close', resolve).once('error', reject));
+  // Awaited below; a program that is not there also ends the loop before.
+  ended.catch(() => {});
+  try {
+    const decoder = new ChangeDecoder();
+    for await (const chunk of child.stdout) {
+      const changes = decoder.push(chunk as Buffer);
+      if (changes.length > 0) {
+        yield changes;
+      }
+    }
+    const code = await ended;
+    if (code !== 0 && !signal.aborted) {
+      throw new HyprError('VMM_START', said.trim().replace(/^fence: /, '') || `${path} is not watched any more`);
+    }
+  } finally {
+    leave();
+    child.kill('SIGKILL');
+  }
+}
+
+/** Pure: how many folders one share may have watched, by what the kernel allows a user. */
+export const mostFolders = (limit: string): number => {
+  const all = Number.parseInt(limit, 10);
+  return Math.max(1, Math.min(MOST_FOLDERS, Math.floor((Number.isNaN(all) ? 8_192 : all) * PART_OF_LIMIT)));
+};
+
+const KINDS: Readonly<Record<string, FolderChange['kind']>> = { w: 'written', n: 'appeared', g: 'gone', a: 'lost', l: 'limit', r: 'ready' };
+
+/** Reads the records of vmm/jail/watch.h from chunks of any length. Throws HYPR_INTERNAL where there are none. */
+export class ChangeDecoder {
+  #rest: Buffer = Buffer.alloc(0);
+
+  push(chunk: Buffer): FolderChange[] {
+    let bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    const changes: FolderChange[] = [];
+    for (let end = bytes.indexOf(0); end !== -1; end = bytes.indexOf(0)) {
+      changes.push(readChange(bytes.subarray(0, end)));
+      bytes = bytes.subarray(end + 1);
+    }
+    if (bytes.length > LONGEST_RECORD) {
+      throw new HyprError('HYPR_INTERNAL', 'the watcher of a shared folder says what nobody understands');
+    }
+    this.#rest = Buffer.from(bytes);
+    return changes;
+  }
+}
+
+const readChange = (record: Buffer): FolderChange => {
+  const kind = KINDS[String.fromCharCode(record[0] ?? 0)];
+  if (kind === undefined) {
+    throw new HyprError('HYPR_INTERNAL', 'the watcher of a shared folder says what nobody understands');
+  }
+  return { kind, path: record.toString('utf8', 1) };
+};
