@@ -58,13 +58,15 @@ const PRELOAD_PARTS = [
 /** The library that is preloaded into virtiofsd; null if it cannot be compiled: then each close of a file is a request more. */
 export const compileSharePreload = async (outDir: string, signal: AbortSignal): Promise<string | null> => {
   try {
-    return await compileC({ source: await findSource('vmm/preload/shares.c'), outDir, library: true, signal });
+    return await compileC({ source: await findSource('vmm/preload/shares.c'), parts: SHARE_PARTS, outDir, library: true, signal });
   } catch (error) {
     signal.throwIfAborted();
     log.warn('shared folders are slower', { reason: messageOf(error), details: error instanceof HyprError ? error.details : [] });
     return null;
   }
 };
+
+const SHARE_PARTS = ['own_edits.h', 'own_edits.c'];
 
 /** The folder of the guest agent's sources. */
 export const findGuestSources = async (): Promise<string> => dirname(dirname(await findSource('guest/agent/core/kestrel.c')));
