@@ -201,7 +201,21 @@ export type GuestEvent =
   | { readonly type: 'listening'; readonly port: number; readonly protocol: 'tcp' | 'udp'; readonly address: string }
   | { readonly type: 'not-listening'; readonly port: number; readonly protocol: 'tcp' | 'udp'; readonly address: string }
   | { readonly type: 'workload-exited'; readonly exit: ProcessExit }
-  | { readonly type: 'oom'; readonly pid: number };
+  | { readonly type: 'oom'; readonly pid: number }
+  /** A program watches (inotify) the share of this tag, or something in it. */
+  | { readonly type: 'share-watched'; readonly share: string };
+
+/** What was edited in a share outside of the machine. Paths from the share, in UTF-8; all of it together at most 16 KB. */
+export interface ShareEdits {
+  /** The tag. */
+  readonly share: string;
+  readonly written: readonly string[];
+  /** New, or something else under the same name. */
+  readonly appeared: readonly string[];
+  readonly gone: readonly string[];
+  /** Folders in which anything may have changed. */
+  readonly folders: readonly string[];
+}
 
 /**
  * A connection to one guest's agent. All calls take an AbortSignal and have their own deadline; a refused request throws
@@ -276,6 +290,8 @@ export interface GuestClient extends AsyncDisposable {
   /** Ends that guest with all its programs, at once. */
   endMember(name: string, signal?: AbortSignal): Promise<void>;
   stats(signal?: AbortSignal): Promise<GuestStats>;
+  /** Tells the programs that watch a share what was edited, and has the kernel ask for it anew. Throws GUEST_REFUSED. */
+  tellEdits(edits: ShareEdits, signal?: AbortSignal): Promise<void>;
   events(): AsyncIterable<GuestEvent>;
   /** Stops the workload (stopSignal, then SIGKILL after graceMs), syncs, unmounts, powers off. Closes the channel. */
   powerOff(options: { stopSignal: number; graceMs: number }, signal?: AbortSignal): Promise<ProcessExit | undefined>;

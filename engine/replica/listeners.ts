@@ -25,13 +25,16 @@ interface Waiting {
 /** Which TCP ports programs of a replica listen on, as its guest tells, and clients that wait for one. */
 export class ReplicaListeners {
   readonly #record: ReplicaRecord;
+  /** The guest tells once, and the first one that asks. */
+  readonly #onShareWatched: (run: Run, share: string) => void;
   readonly #waiting = new Set<Waiting>();
   /** Whether a port on which nothing listens yet is waited for. */
   #isStarting = false;
   #endOfStart: NodeJS.Timeout | undefined;
 
-  constructor(record: ReplicaRecord) {
+  constructor(record: ReplicaRecord, onShareWatched: (run: Run, share: string) => void) {
     this.#record = record;
+    this.#onShareWatched = onShareWatched;
   }
 
   /** From now on clients wait for their port: the replica is about to boot. */
@@ -92,6 +95,9 @@ export class ReplicaListeners {
     for await (const event of run.guest.events()) {
       if (run.abort.signal.aborted) {
         return;
+      }
+      if (event.type === 'share-watched') {
+        this.#onShareWatched(run, event.share);
       }
       // A look of the guest's gives many events at once, which are one change.
       if (noteEvent(open, event) && !isDue) {

@@ -3,6 +3,7 @@ import type { VmRow } from '../state/records.ts';
 import { Attempts } from './attempts.ts';
 import { PowerDowns } from './boot/power-down.ts';
 import type { Run } from './boot/run.ts';
+import { ShareWatch } from './edits/share-watch.ts';
 import { ReplicaListeners } from './listeners.ts';
 import { ReplicaOutput } from './output.ts';
 import { ReplicaHealth } from './probe-health.ts';
@@ -29,13 +30,14 @@ export interface ReplicaParts {
 /** The parts of a replica that does not run. */
 export const gatherParts = (row: VmRow, context: ReplicaContext): ReplicaParts => {
   const record = new ReplicaRecord(row, context);
+  const shares = new ShareWatch(context.platform.vmm, row.name);
   const health = new ReplicaHealth(record);
   return {
     context,
     record,
     output: new ReplicaOutput({ logs: context.logs, bus: context.bus, replica: row.name, service: row.service }),
     health,
-    listeners: new ReplicaListeners(record),
+    listeners: new ReplicaListeners(record, (run, share) => shares.begin(run, share)),
     responsiveness: new Responsiveness(record, context.bus, health),
     attempts: new Attempts(row.name),
     powerDowns: new PowerDowns(row.name, () => record.isOver),

@@ -3,7 +3,16 @@ import type { Duplex } from 'node:stream';
 import { orAbort } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { AsyncQueue } from '../../base/queue.ts';
-import { encodeFiles, encodeMachine, encodeNames, encodeNics, encodeProcess, encodeRoot, encodeSimple } from '../protocol/encode.ts';
+import {
+  encodeEdits,
+  encodeFiles,
+  encodeMachine,
+  encodeNames,
+  encodeNics,
+  encodeProcess,
+  encodeRoot,
+  encodeSimple,
+} from '../protocol/encode.ts';
 import { type Frame, readFields } from '../protocol/protocol.ts';
 import { FRAME, OPCODE, TAG } from '../protocol/tags.ts';
 import type {
@@ -21,6 +30,7 @@ import type {
   ProcessSpec,
   RelayPlace,
   ResolverConfig,
+  ShareEdits,
 } from '../types.ts';
 import { SILENT_START } from '../types.ts';
 import type { VolumeStream } from '../volume-stream.ts';
@@ -36,7 +46,7 @@ import { Requests } from './requests.ts';
 export { GuestExecError } from './process-channel.ts';
 
 /** Deadlines in milliseconds of requests that may take longer than others. */
-const DEADLINE = { start: 90_000, prepare: 180_000, powerOff: 30_000, nics: 60_000, lastSignal: 2_000, relay: 2 ** 31 - 1 };
+const DEADLINE = { start: 90_000, prepare: 180_000, powerOff: 30_000, nics: 60_000, edits: 60_000, lastSignal: 2_000, relay: 2 ** 31 - 1 };
 const { SIGKILL } = constants.signals;
 
 /**
@@ -262,6 +272,10 @@ class Client implements GuestClient {
     const body = encodeSimple({ signal: options.stopSignal, grace: options.graceMs });
     const ms = options.graceMs + DEADLINE.powerOff;
     return readExit(await this.#requests.ask({ opcode: OPCODE.powerOff, body, what: 'the end of the guest', ms, signal }));
+  }
+
+  async tellEdits(edits: ShareEdits, signal?: AbortSignal): Promise<void> {
+    await this.#requests.ask({ opcode: OPCODE.edits, body: encodeEdits(edits), what: 'telling of edits', ms: DEADLINE.edits, signal });
   }
 
   async *events(): AsyncIterable<GuestEvent> {

@@ -19,6 +19,8 @@ export const readEvent = (fields: Fields): GuestEvent | undefined => {
       return { type: 'listening', ...readPort(fields) };
     case EVENT.notListening:
       return { type: 'not-listening', ...readPort(fields) };
+    case EVENT.shareWatched:
+      return { type: 'share-watched', share: fields.text(TAG.event.share) ?? '' };
     default:
       return undefined;
   }

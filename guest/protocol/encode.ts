@@ -8,6 +8,7 @@ import type {
   NicConfig,
   ProcessSpec,
   ResolverConfig,
+  ShareEdits,
   StepContent,
   StepMount,
 } from '../types.ts';
@@ -218,6 +219,15 @@ export const encodeSimple = (request: {
     ...optional(request.gid, (value) => intField(TAG.simple.gid, value)),
     ...optional(request.count, (value) => intField(TAG.simple.count, value)),
     ...optional(request.target, (value) => textField(TAG.simple.target, value)),
+  ]);
+
+export const encodeEdits = ({ share, written, appeared, gone, folders }: ShareEdits): Buffer =>
+  Buffer.concat([
+    textField(TAG.edits.share, share),
+    ...written.map((path) => textField(TAG.edits.written, path)),
+    ...appeared.map((path) => textField(TAG.edits.appeared, path)),
+    ...gone.map((path) => textField(TAG.edits.gone, path)),
+    ...folders.map((path) => textField(TAG.edits.folder, path)),
   ]);
 
 const optional = <T>(value: T | undefined, encode: (value: T) => Buffer): Buffer[] => (value === undefined ? [] : [encode(value)]);

@@ -55,6 +55,7 @@ export const OPCODE = {
   borrow: 27,
   member: 28,
   endMember: 29,
+  edits: 30,
 } as const;
 
 export const STATUS = {
@@ -90,6 +91,7 @@ export const EVENT = {
   oom: 2,
   listening: 3,
   notListening: 4,
+  shareWatched: 5,
 } as const;
 
 export const MOUNT = {
@@ -253,6 +255,14 @@ export const TAG = {
     port: 3,
     udp: 4,
     address: 5,
+    share: 6,
+  },
+  edits: {
+    share: 1,
+    written: 2,
+    appeared: 3,
+    gone: 4,
+    folder: 5,
   },
   stats: {
     cpuMs: 20,

@@ -8,7 +8,22 @@ import { fileURLToPath } from 'node:url';
 const TREES = [
   {
     folder: 'guest/agent',
-    rooms: ['lib', 'fs', 'dns', 'link', 'requests', 'ports', 'devices', 'share', 'setup', 'step', 'process', 'handlers', 'core'],
+    rooms: [
+      'lib',
+      'fs',
+      'dns',
+      'link',
+      'requests',
+      'ports',
+      'devices',
+      'share',
+      'setup',
+      'step',
+      'process',
+      'watchers',
+      'handlers',
+      'core',
+    ],
     // The program itself: nobody includes it.
     programs: ['core/kestrel.c'],
   },

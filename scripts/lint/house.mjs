@@ -54,6 +54,7 @@ export const ROOMS = {
       'artifacts',
       'plan',
       'replica/boot',
+      'replica/edits',
       'replica',
       'stack/names',
       'stack/operations',

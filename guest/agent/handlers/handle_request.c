@@ -18,6 +18,8 @@
 #include "devices/net.h"
 #include "setup/prepare.h"
 #include "setup/root_files.h"
+#include "watchers/share_watchers.h"
+#include "watchers/tell_edits.h"
 
 static int files_job(void *argument) {
   const struct machine_config *config = argument;
@@ -46,6 +48,18 @@ static void handle_config(const struct request *request) {
     job_start(request->channel, 0, nics_job, &config, NULL);
   } else {
     job_start(request->channel, 0, files_job, &config, NULL);
+  }
+  arena_free(&arena);
+}
+
+static void handle_edits(const struct request *request) {
+  struct arena arena = {0};
+  struct edits edits = {0};
+  const char *error = decode_edits(&arena, request->list, &edits);
+  if (error == NULL) {
+    job_start(request->channel, 0, tell_edits, &edits, NULL);
+  } else {
+    request_refuse(request, REASON_MALFORMED, error);
   }
   arena_free(&arena);
 }
@@ -98,7 +112,7 @@ static void handle_simple(const struct request *request) {
     case OP_RESIZE: handle_resize(request, &simple); break;
     case OP_CLOCK: handle_clock(request, &simple); break;
     case OP_STATS: handle_stats(request); break;
-    case OP_WATCH: watch_ports(simple.flag), request_done(request); break;
+    case OP_WATCH: watch_ports(simple.flag), watch_shares(simple.flag), request_done(request); break;
     case OP_MEMBER:
     case OP_END_MEMBER: handle_member(request, &simple); break;
     case OP_POWER_OFF: power_off(request->channel, (int)(simple.signal & 127), simple.grace); break;
@@ -118,6 +132,7 @@ void handle_request(struct request *request) {
     case OP_NAMES:
     case OP_NICS:
     case OP_FILES: handle_config(request); break;
+    case OP_EDITS: handle_edits(request); break;
     default: handle_simple(request);
   }
 }

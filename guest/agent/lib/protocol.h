@@ -59,6 +59,7 @@ enum {
   OP_BORROW = 27,
   OP_MEMBER = 28,
   OP_END_MEMBER = 29,
+  OP_EDITS = 30,
 };
 
 enum {
@@ -94,6 +95,7 @@ enum {
   EVENT_OOM = 2,
   EVENT_LISTENING = 3,
   EVENT_NOT_LISTENING = 4,
+  EVENT_SHARE_WATCHED = 5,
 };
 
 enum {
@@ -270,6 +272,15 @@ enum {
   TAG_EVENT_PORT = 3,
   TAG_EVENT_UDP = 4,
   TAG_EVENT_ADDRESS = 5,
+  TAG_EVENT_SHARE = 6,
+};
+
+enum {
+  TAG_EDITS_SHARE = 1,
+  TAG_EDITS_WRITTEN = 2,
+  TAG_EDITS_APPEARED = 3,
+  TAG_EDITS_GONE = 4,
+  TAG_EDITS_FOLDER = 5,
 };
 
 enum {

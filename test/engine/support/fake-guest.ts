@@ -14,6 +14,7 @@ import type {
   ProcessExit,
   ProcessSpec,
   ResolverConfig,
+  ShareEdits,
 } from '../../../guest/types.ts';
 import type { VolumeStream } from '../../../guest/volume-stream.ts';
 import type { FakeMachine } from '../../../vmm/fake.ts';
@@ -151,6 +152,7 @@ export class FakeGuest {
   readonly plugged: Array<{ readonly nics: readonly NicConfig[]; readonly upstreams: readonly string[] }> = [];
   readonly powerOffs: Array<{ stopSignal: number; graceMs: number }> = [];
   readonly clocks: number[] = [];
+  readonly edits: ShareEdits[] = [];
   /** Connections into it: the far ends. */
   readonly dialled: Array<{ port: number; far: Duplex }> = [];
   readonly probes: ProcessSpec[] = [];
@@ -398,6 +400,11 @@ export class FakeClient implements GuestClient {
   async setClock(now: number): Promise<void> {
     await this.#answer();
     this.#guest.clocks.push(now);
+  }
+
+  async tellEdits(edits: ShareEdits): Promise<void> {
+    await this.#answer();
+    this.#guest.edits.push(edits);
   }
 
   async writeFiles(): Promise<void> {}
