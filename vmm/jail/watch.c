@@ -15,8 +15,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* An editor writes in several steps, a checkout thousands of files: what comes within SETTLE_US is told together. */
-enum { SETTLE_US = 10000, LONGEST = 4000, MOST_IDS = 1 << 24 };
+/* An editor writes in several steps, a checkout thousands of files: what comes within SETTLE_US is told together. The kernel gives each
+ * watch a new number, and a guest may make and remove folders for ever. */
+enum { SETTLE_US = 10000, LONGEST = 4000, MOST_IDS = 1 << 20 };
 
 #define CONTENT (IN_MODIFY | IN_ATTRIB)
 #define NAMES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
@@ -91,7 +92,12 @@ static bool watch(int fd, const char *path) {
     }
     return false;
   }
-  return remember(id, path);
+  if (!remember(id, path)) {
+    inotify_rm_watch(events, id);
+    reach_limit();
+    return false;
+  }
+  return true;
 }
 
 static bool is_folder(int fd, const struct dirent *entry) {
