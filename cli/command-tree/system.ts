@@ -99,7 +99,7 @@ export const systemCommands: readonly CommandSpec[] = [
         summary: 'Remove images and builds that nothing uses',
         flags: [
           bool('a,all', 'Also images with a name, unless a replica was made from them'),
-          bool('volumes', 'Also anonymous volumes of stacks that are gone'),
+          bool('volumes', 'Also anonymous volumes that no replica has'),
           until,
           force,
         ],

@@ -67,12 +67,16 @@ const removeMachines = (invocation: Invocation, machines: ReadonlyArray<ReplicaD
   }
   const { signal } = context.interrupts;
   return onMachines(invocation, machines, async (stack, replicas) => {
+    const options = { ...VERB_DEFAULTS, replicas, stop: true, volumes: flags.bool('volumes'), timeout: 0 };
     // The name alone proves nothing: a service of a larger stack may have `container_name: STACK`.
     if (replicas.includes(stack.name) && (await stack.ps()).every(({ name }) => replicas.includes(name))) {
+      if (flags.bool('volumes')) {
+        // Not by `down -v`, which would remove those with a name as well.
+        await stack.verb('rm', undefined, options, () => {}, signal);
+      }
       await stack.down(undefined, { ...DOWN_DEFAULTS, timeout: 0 }, () => {}, signal);
       return;
     }
-    const options = { ...VERB_DEFAULTS, replicas, stop: true, volumes: flags.bool('volumes'), timeout: 0 };
     await stack.verb('rm', undefined, options, () => {}, signal);
   });
 };

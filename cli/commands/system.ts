@@ -42,7 +42,7 @@ export const runSystemPrune: Handler = async (invocation) => {
   return await prune(invocation, {
     command: 'hypr system prune',
     removes: [
-      ...(volumes ? ['all anonymous volumes of stacks that are gone'] : []),
+      ...(volumes ? ['all anonymous volumes that no replica has'] : []),
       all ? 'all images that no replica was made from' : 'all dangling images',
       'the build cache',
     ],
@@ -77,7 +77,10 @@ const prune = async (
   if (!flags.bool('force') && !(await confirm(context, question, `${plan.command} --force`))) {
     return 0;
   }
-  report(context, await (await context.engine()).prune(plan.options));
+  const engine = await context.engine();
+  const pruned = await engine.prune(plan.options);
+  const unused = plan.options.volumes ? await (await engine.openObjects()).pruneVolumes({ all: false }) : { names: [], bytes: 0 };
+  report(context, { ...pruned, volumes: [...pruned.volumes, ...unused.names], bytes: pruned.bytes + unused.bytes });
   return 0;
 };
 

@@ -85,17 +85,17 @@ export const runVolumeRm: Handler = async ({ context, args, flags }) => {
   return 0;
 };
 
-/** `volume prune`: anonymous volumes of stacks that are gone; with `-a` all named ones that no replica has, too. */
+/** `volume prune`: anonymous volumes that no replica has; with `-a` those with a name, too. */
 export const runVolumePrune: Handler = async ({ context, flags }) => {
   const all = flags.bool('all');
-  const what = `anonymous volumes of stacks that are gone${all ? ', and all volumes that no replica has: data of stacks that are down' : ''}`;
+  const what = all ? 'all volumes that no replica has: data of stacks that are down' : 'all anonymous volumes that no replica has';
   const question = `WARNING! This will remove ${what}.\nAre you sure you want to continue? [y/N] `;
   if (!flags.bool('force') && !(await confirm(context, question, `hypr volume prune${all ? ' --all' : ''} --force`))) {
     return 0;
   }
   const engine = await context.engine();
   const anonymous = await engine.prune({ images: 'none', buildsOlderThan: undefined, volumes: true, toolchain: false });
-  const named = all ? await (await engine.openObjects()).pruneVolumes() : { names: [], bytes: 0 };
+  const named = await (await engine.openObjects()).pruneVolumes({ all });
   const names = [...anonymous.volumes, ...named.names];
   const list = names.length === 0 ? '' : `Deleted Volumes:\n${names.map((name) => `${name}\n`).join('')}\n`;
   context.stdout.write(`${list}Total reclaimed space: ${humanSize(anonymous.bytes + named.bytes)}\n`);

@@ -35,11 +35,11 @@ export const openObjects = (paths: HomePaths = homePaths()): ObjectApi => {
     addFiles: (id, files) => addFiles(paths, id, files),
     createVolume: (name, labels) => createVolume(paths, name, labels),
     removeVolume: (name) => removeVolume(paths, name),
-    pruneVolumes: async () => {
+    pruneVolumes: async ({ all }) => {
       const names: string[] = [];
       let bytes = 0;
-      for (const { name, path, users } of read(listVolumes)) {
-        if (users.length === 0) {
+      for (const { name, path, labels, users } of read(listVolumes)) {
+        if (users.length === 0 && (all || labels[ANONYMOUS_LABEL] !== undefined)) {
           bytes += await diskUsage(path);
           await removeVolume(paths, name);
           names.push(name);

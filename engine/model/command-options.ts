@@ -232,7 +232,7 @@ export interface PruneOptions {
   readonly imageIds?: readonly string[] | undefined;
   /** Remove build data older than this many milliseconds; 0 removes all of it, undefined none. */
   readonly buildsOlderThan: number | undefined;
-  /** Anonymous volumes of stacks that no longer exist. */
+  /** What a stack that no longer exists left of anonymous volumes. */
   readonly volumes: boolean;
   /** Earlier versions of the toolchain; kept while any machine exists. */
   readonly toolchain: boolean;

@@ -1,6 +1,12 @@
 import { HyprError } from '../../base/errors.ts';
 
-/** The label of a volume that nobody named; docker's own. Such a volume goes with what made it. */
+/**
+ * What becomes of the anonymous volumes of a replica that is removed. `keep`: they stay as volumes that nobody has, as docker's do unless
+ * `-v` is given; `remove`: they go, those that another replica has as well with that; `hand-on`: its successor of the same name has them.
+ */
+export type AnonymousFate = 'keep' | 'remove' | 'hand-on';
+
+/** The label of a volume that nobody named; docker's own. */
 export const ANONYMOUS_LABEL = 'com.docker.volume.anonymous';
 
 /** Enforces docker's rule for volume names, because names become parts of paths here. */

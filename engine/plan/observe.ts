@@ -1,5 +1,5 @@
 import type { Health, ReplicaState } from '../model/events.ts';
-import type { SharedMachine } from '../model/spec.ts';
+import type { ReplicaSpec } from '../model/spec.ts';
 import type { StateStore } from '../state/store.ts';
 
 /** A replica as the reconciler sees it. */
@@ -12,8 +12,8 @@ export interface ObservedReplica {
   readonly health: Health;
   readonly configHash: string;
   readonly imageId: string;
-  /** What it was made from: the networks it is on, and the machine it runs in, whatever the file says now. */
-  readonly spec: { readonly networks: ReadonlyArray<{ readonly key: string }>; readonly shares?: SharedMachine };
+  /** What it was made from: the networks it is on, the machine it runs in, and whether it removes itself, whatever the file says now. */
+  readonly spec: Pick<ReplicaSpec, 'shares' | 'autoRemove'> & { readonly networks: ReadonlyArray<{ readonly key: string }> };
 }
 
 /** Those of a service, without its one-offs. */

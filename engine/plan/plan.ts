@@ -1,4 +1,5 @@
 import type { DependsCondition } from '../../compose/model/model.ts';
+import type { AnonymousFate } from '../model/volume-name.ts';
 
 /** The replica an operation acts on: the name users see, and the service and number it belongs to. */
 export interface ReplicaTarget {
@@ -26,7 +27,7 @@ export type ReplicaOperation = ReplicaTarget &
     | { readonly type: 'save' }
     /** Ends a machine that was saved; `paused`: the user had already paused it. */
     | { readonly type: 'suspend'; readonly paused: boolean }
-    | { readonly type: 'remove'; readonly keepVolumes: boolean; readonly part?: Part }
+    | { readonly type: 'remove'; readonly volumes: AnonymousFate; readonly part?: Part }
     /** Runs a `pre_start` hook to its end in a machine of its own; `replica` is that of the hook. */
     | { readonly type: 'pre-start'; readonly index: number; readonly key: string }
   );
@@ -115,10 +116,16 @@ const describe = (operation: Operation): string => {
     case 'kill':
       return `kill ${operation.replica} with signal ${operation.signal}`;
     case 'remove':
-      return `remove ${operation.replica}${operation.keepVolumes ? ' keeping its anonymous volumes' : ''}`;
+      return `remove ${operation.replica}${FATES[operation.volumes]}`;
     default:
       return `${operation.type} ${operation.replica}`;
   }
+};
+
+const FATES: Readonly<Record<AnonymousFate, string>> = {
+  keep: '',
+  remove: ' with its anonymous volumes',
+  'hand-on': ' keeping its anonymous volumes',
 };
 
 /** Nothing for an operation that users see by itself. */

@@ -12,8 +12,10 @@ export interface StopGoal {
   /** Only the replicas of these names, one-offs too. */
   readonly replicas?: readonly string[];
   readonly timeout: number | undefined;
-  /** Also remove the replicas; with `volumes` their anonymous volumes too (otherwise the next `up` reuses them). */
+  /** Also remove the replicas. */
   readonly remove: boolean;
+  /** And their anonymous volumes, which stay otherwise. */
+  readonly removeAnonymous: boolean;
   /** `rm` without -s leaves running ones alone. */
   readonly onlyStopped: boolean;
   readonly includeOrphans: boolean;
@@ -90,7 +92,9 @@ const endReplica = (input: { plan: PlanBuilder; goal: StopGoal; replica: Observe
   if (!goal.remove) {
     return stopped;
   }
-  return [plan.add({ type: 'remove', ...targetOf(replica), keepVolumes: false }, goal.cause, stopped.length > 0 ? stopped : after)];
+  // Who asked for `--rm` asked for that, too.
+  const volumes = goal.removeAnonymous || replica.spec.autoRemove !== undefined ? 'remove' : 'keep';
+  return [plan.add({ type: 'remove', ...targetOf(replica), volumes }, goal.cause, stopped.length > 0 ? stopped : after)];
 };
 
 /** Services ordered so that dependents come before what they depend on. */

@@ -127,6 +127,7 @@ const stopGoal = ({ verb, project, options }: VerbGoal) => ({
   replicas: options.replicas,
   timeout: options.timeout,
   remove: verb === 'rm',
+  removeAnonymous: options.volumes,
   onlyStopped: verb === 'rm' && !options.stop,
   // Without names: what the file has, where there is one.
   includeOrphans: project === undefined,

@@ -88,7 +88,7 @@ class Reconciliation {
           target: target(replica.number),
           wanted,
           cause,
-          after: [this.#replicas.evict(replica, cause, isWhole)],
+          after: [this.#replicas.evict(replica, cause, { isWhole })],
           isWhole,
         });
       }
@@ -131,7 +131,7 @@ class Reconciliation {
     const existing = replicasOf(this.#observed, service);
     const { kept, surplus } = this.#keptOf(service, wanted);
     for (const replica of surplus) {
-      this.#replicas.evict(replica, `scaled down to ${wanted.scale}`);
+      this.#replicas.evict(replica, `scaled down to ${wanted.scale}`, { forGood: true });
     }
     const runs = kept.some(
       (replica) => replica.state === 'running' && !this.#replicas.evicted.has(replica.name) && !this.#isStale(service, wanted, replica),
@@ -155,7 +155,7 @@ class Reconciliation {
     if (cause !== undefined) {
       this.#recreated.add(service);
       const isWhole = !this.#replicas.evicted.has(replica.name);
-      const removed = this.#replicas.evict(replica, cause, isWhole);
+      const removed = this.#replicas.evict(replica, cause, { isWhole });
       return this.#createReplica({ service, wanted, number: replica.number, cause, after: [removed], isWhole });
     }
     const detached = this.#replicas.detached.get(replica);

@@ -1,5 +1,6 @@
 import { needsStop } from '../model/lifecycle.ts';
 import type { UpOptions } from '../model/types.ts';
+import type { AnonymousFate } from '../model/volume-name.ts';
 import { awaitDependencies } from './await-dependencies.ts';
 import type { Desired, DesiredService } from './desired-state.ts';
 import { membersOf, type ObservedReplica, type ObservedStack } from './observe.ts';
@@ -39,10 +40,11 @@ export class ReplicaPlan {
     private readonly nodesOf: ResourcePlan['nodesOf'],
   ) {}
 
-  /** Removes a replica, once. `isWhole`: removal and creation are shown as one thing. */
-  evict(replica: ObservedReplica, cause: string, isWhole = false): number {
+  /** Removes a replica, once. `isWhole`: removal and creation are shown as one thing; `forGood`: it has no successor. */
+  evict(replica: ObservedReplica, cause: string, { isWhole = false, forGood = false } = {}): number {
     const known = this.evicted.get(replica.name);
-    const node = known ?? this.remove(replica, cause, { keepVolumes: !this.options.renewAnonVolumes, isWhole });
+    const volumes = forGood || this.options.renewAnonVolumes ? 'keep' : 'hand-on';
+    const node = known ?? this.remove(replica, cause, { volumes, isWhole });
     this.evicted.set(replica.name, node);
     return node;
   }
@@ -137,10 +139,14 @@ export class ReplicaPlan {
   }
 
   /** Stops what needs it and removes the replica; `evict` does so once. */
-  remove(replica: ObservedReplica, cause: string, { keepVolumes = false, isWhole = false } = {}): number {
+  remove(
+    replica: ObservedReplica,
+    cause: string,
+    { volumes = 'keep', isWhole = false }: { readonly volumes?: AnonymousFate; readonly isWhole?: boolean } = {},
+  ): number {
     const isStoppedHere = needsStop(replica.state) && !this.detached.has(replica);
     const after = this.detach(replica, cause, { isWhole });
     const part = partOf(isWhole, isStoppedHere ? 'middle' : 'begin');
-    return this.plan.add({ type: 'remove', ...targetOf(replica), keepVolumes, ...part }, cause, after);
+    return this.plan.add({ type: 'remove', ...targetOf(replica), volumes, ...part }, cause, after);
   }
 }

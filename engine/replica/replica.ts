@@ -7,6 +7,7 @@ import type { ProbeResult } from '../machine/health.ts';
 import type { Listener, ReplicaStatus } from '../model/events.ts';
 import { nextState } from '../model/lifecycle.ts';
 import type { NetworkAttachment } from '../model/object-types.ts';
+import type { AnonymousFate } from '../model/volume-name.ts';
 import type { VmRow } from '../state/records.ts';
 import type { Adopted, Adoption } from './adoption.ts';
 import { bootAtRest, type MachineAtRest } from './boot/at-rest.ts';
@@ -318,12 +319,12 @@ export class Replica {
   }
 
   /** Removes the replica's row and everything on disk that belongs to it; concurrent calls share one removal. */
-  remove(options: { keepVolumes: boolean }): Promise<void> {
-    this.#removing ??= this.#remove(options);
+  remove(volumes: AnonymousFate): Promise<void> {
+    this.#removing ??= this.#remove(volumes);
     return this.#removing;
   }
 
-  async #remove(options: { keepVolumes: boolean }): Promise<void> {
+  async #remove(volumes: AnonymousFate): Promise<void> {
     const { context, record, output, attempts } = this.#parts;
     await attempts.interrupt(`${this.row.name} is being removed`);
     // Its disks go: whatever still runs on them ends before.
@@ -332,8 +333,11 @@ export class Replica {
     await output.close();
     await this.suspension.drop();
     context.store.releaseLeases(this.row.id);
-    await context.volumes.removeReplica(this.row.name, options);
+    await context.volumes.removeReplica(this.row, volumes);
     context.store.removeVm(this.row.id);
+    if (volumes === 'remove') {
+      await context.volumes.removeNameless(this.row);
+    }
     record.destroyed();
     context.onChange();
   }

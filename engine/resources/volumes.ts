@@ -9,10 +9,12 @@ import type { DiskSpec } from '../../vmm/model/machine.ts';
 import { type BackedMount, DISK_MIB } from '../machine/machine-config.ts';
 import type { Platform } from '../model/platform.ts';
 import type { ReplicaMount, ReplicaSpec } from '../model/spec.ts';
+import type { AnonymousFate } from '../model/volume-name.ts';
 import { refuseBadVolumeName } from '../model/volume-name.ts';
 import { volumeDevice } from '../resolve/volume-device.ts';
 import type { VmRow, VolumeRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
+import { orphanDisks, removeNameless } from './orphan-volumes.ts';
 import { type AwaitGuest, borrow, findKeeper, isBorrower, refuseWithinMachine } from './volume-users.ts';
 
 /** A single file that is copied into the guest at start. */
@@ -106,13 +108,23 @@ export class StackVolumes {
     return path;
   }
 
-  /** Removes the disks of a replica; anonymous volumes may stay for its successor. */
-  async removeReplica(replica: string, options: { keepVolumes: boolean }): Promise<void> {
-    const dir = this.replicaDir(replica);
-    await rm(options.keepVolumes ? join(dir, 'upper.ext4') : dir, { recursive: true, force: true });
-    if (!options.keepVolumes) {
-      await removeIfEmpty(dirname(dir));
+  /** Removes the disks of a replica; once its row is gone, too, `removeNameless` removes those that have a name. */
+  async removeReplica(row: Pick<VmRow, 'id' | 'name'>, volumes: AnonymousFate): Promise<void> {
+    const dir = this.replicaDir(row.name);
+    if (volumes === 'hand-on') {
+      await rm(join(dir, 'upper.ext4'), { force: true });
+      return;
     }
+    if (volumes === 'keep') {
+      await orphanDisks({ paths: this.#platform.paths, store: this.#store }, { folder: dir, of: row.id });
+    }
+    await rm(dir, { recursive: true, force: true });
+    await removeIfEmpty(dirname(dir));
+  }
+
+  /** Removes those anonymous volumes of a replica that have a name and that no replica has any more: the last of those removed at once does. */
+  async removeNameless({ spec }: Pick<VmRow, 'spec'>): Promise<void> {
+    await removeNameless(this.#store, spec);
   }
 
   /**

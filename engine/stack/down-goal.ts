@@ -31,6 +31,7 @@ export const downGoal = ({ store, stack }: { store: StateStore; stack: string },
     services: options.services,
     timeout: options.timeout,
     remove: true,
+    removeAnonymous: options.volumes,
     onlyStopped: false,
     includeOrphans: !orphansStay,
     includeOneOffs: true,
@@ -43,10 +44,7 @@ export const downGoal = ({ store, stack }: { store: StateStore; stack: string },
 
 const NO_VOLUMES: Pick<Project, 'volumes'> = { volumes: {} };
 
-/**
- * Volumes of the stack that the model names and does not call external; without a model all of the stack. Anonymous ones that have a name
- * go as all anonymous volumes do: with the last stack that has them, which need not be the one that they were made for.
- */
+/** Volumes of the stack that the model names and does not call external; without a model all of the stack. Anonymous ones go with their replicas. */
 const removableVolumes = (
   { store, stack }: { store: StateStore; stack: string },
   model: Pick<Project, 'volumes'> | undefined,
@@ -61,11 +59,7 @@ const removableVolumes = (
     if (users(row.name).some((vm) => vm.stack === stack && stays(vm.service))) {
       return false;
     }
-    if (row.labels[ANONYMOUS_LABEL] === undefined) {
-      return row.stack === stack && (model === undefined || named.has(row.name));
-    }
-    const stacks = users(row.name).map((vm) => vm.stack);
-    return (row.stack === stack || stacks.length > 0) && stacks.every((user) => user === stack);
+    return row.stack === stack && row.labels[ANONYMOUS_LABEL] === undefined && (model === undefined || named.has(row.name));
   };
   return store.volumes().flatMap((row) => (isGone(row) ? [row.name] : []));
 };

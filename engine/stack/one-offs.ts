@@ -91,7 +91,7 @@ export class OneOffs {
     const { name, spec } = replica.row;
     try {
       await replica.stop({ graceMs: 0, byUser: true });
-      await replica.remove({ keepVolumes: false });
+      await replica.remove('remove');
       replicas.delete(name);
       if (spec.autoRemove !== 'replica' && replicas.size === 0) {
         await forget();

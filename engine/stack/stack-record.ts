@@ -1,9 +1,11 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { listFolder } from '../../base/host/files.ts';
 import { identifyProcess } from '../../base/host/process.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { Platform } from '../model/platform.ts';
 import type { StackNetworks } from '../resources/networks.ts';
+import { orphanDisks } from '../resources/orphan-volumes.ts';
 import type { VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 
@@ -55,13 +57,23 @@ const neededEnvironment = (project: Project, known: Project | undefined, replica
   );
 };
 
-/** Deletes the record of a stack without replicas; removes its networks first if `networks` is given. */
-export const forgetStack = async ({ stack, store, platform }: StackPlace, networks: StackNetworks | undefined): Promise<void> => {
+/**
+ * Deletes the record of a stack without replicas; removes its networks first if `networks` is given. What a replica was to hand on to a
+ * successor that was never made stays as volumes that nobody has, unless `volumes`.
+ */
+export const forgetStack = async (
+  { stack, store, platform }: StackPlace,
+  { networks, volumes = false }: { readonly networks?: StackNetworks; readonly volumes?: boolean },
+): Promise<void> => {
   if (networks !== undefined) {
     await Promise.all(store.networks(stack).map((row) => networks.remove(row.key)));
   }
+  const machines = join(platform.paths.machines, stack);
+  for (const replica of volumes ? [] : await listFolder(machines)) {
+    await orphanDisks({ paths: platform.paths, store }, { folder: join(machines, replica), of: `${stack} ${replica}` });
+  }
   store.removeStack(stack);
-  await rm(join(platform.paths.machines, stack), { recursive: true, force: true });
+  await rm(machines, { recursive: true, force: true });
 };
 
 /** Whether a command with these service names includes this service; no names means all. */

@@ -105,7 +105,7 @@ export class StackSupervisor {
       replicas: this.replicas,
       bringUp: (project, oneOff, signal) => this.#bringUp('run', { project, options: oneOffUpOptions(oneOff.options), oneOff }, signal),
       busy: (work) => this.#operations.keepBusy(work),
-      forget: () => forgetStack(options, this.networks),
+      forget: () => forgetStack(options, { networks: this.networks }),
     });
     const self = this;
     this.#context = {
@@ -200,7 +200,7 @@ export class StackSupervisor {
       }
       await runPlan(plan, this.#planRun(), running);
       if (whole && this.replicas.size === 0) {
-        await forgetStack(this.#options, undefined);
+        await forgetStack(this.#options, { volumes: options.volumes });
       }
     });
   }

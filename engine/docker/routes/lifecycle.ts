@@ -185,11 +185,15 @@ const remove = async (host: Host, { params, query, reply }: Call): Promise<void>
   reply.empty(204);
 };
 
-/** A stack that was made for it goes with it. */
-const removeMachine = (host: Host, detail: ReplicaDetail, volumes: boolean): Promise<void> =>
-  detail.standalone
-    ? host.changeStack(detail.stack, (stack) => stack.down(undefined, { ...DOWN_DEFAULTS, timeout: 0 }, () => {}))
-    : verb(host, detail, 'rm', { stop: true, timeout: 0, volumes });
+/** A stack that was made for it goes with it. `volumes`: and its anonymous volumes; those with a name stay. */
+const removeMachine = async (host: Host, detail: ReplicaDetail, volumes: boolean): Promise<void> => {
+  if (volumes || !detail.standalone) {
+    await verb(host, detail, 'rm', { stop: true, timeout: 0, volumes });
+  }
+  if (detail.standalone) {
+    await host.changeStack(detail.stack, (stack) => stack.down(undefined, { ...DOWN_DEFAULTS, timeout: 0 }, () => {}));
+  }
+};
 
 const prune = async (host: Host, { query, reply }: Call): Promise<void> => {
   const matches = compileFilters<ReplicaDetail>(query, {

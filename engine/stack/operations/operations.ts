@@ -91,7 +91,7 @@ const executeOperation = async ({ context, operation, bootTurn, signal }: Execut
       const replica = createHook(context, operation);
       const { service, index } = operation;
       await runPreStartHook({ service, index, replica, bus: context.bus, lastLines: context.lastLines }, signal);
-      await replica.remove({ keepVolumes: false });
+      await replica.remove('remove');
       context.replicas.delete(operation.replica);
       return;
     }
@@ -118,7 +118,7 @@ const executeOperation = async ({ context, operation, bootTurn, signal }: Execut
     case 'resume':
       return bootTurn(() => resumeReplica(context, operation.replica, signal));
     case 'remove':
-      await context.replicas.get(operation.replica)?.remove({ keepVolumes: operation.keepVolumes });
+      await context.replicas.get(operation.replica)?.remove(operation.volumes);
       context.replicas.delete(operation.replica);
       return;
     case 'await':
@@ -199,7 +199,7 @@ const addReplica = (
 /** One of a supervisor that was killed may still run, taken over by this one. */
 const removeOldHook = async (old: Replica | undefined): Promise<void> => {
   await old?.stop({ graceMs: 0, byUser: true });
-  await old?.remove({ keepVolumes: false });
+  await old?.remove('remove');
 };
 
 /** Resumes a replica; one whose saved memory cannot be used starts afresh with the disks it had. */

@@ -9,6 +9,7 @@ import type { Service } from '../../../compose/model/model.ts';
 import { openObjects } from '../../../engine/client/objects.ts';
 import type { ReplicaStatus } from '../../../engine/model/events.ts';
 import type { EngineApi, ReplicaDetail } from '../../../engine/model/types.ts';
+import { ANONYMOUS_LABEL } from '../../../engine/model/volume-name.ts';
 import { openTestStack, shopOf } from '../../engine/support/stack.ts';
 import { fakeContext, run } from '../support/fake-context.ts';
 import { replica } from '../support/fake-engine.ts';
@@ -111,16 +112,19 @@ describe('volume', () => {
     expect(err).toContain(why);
   });
 
-  test('prune takes what no replica has, with -a only', async () => {
+  test('prune takes anonymous volumes that no replica has, with -a those with a name, too', async () => {
     const context = fakeContext();
     expect(await run(context, 'volume prune -f')).toBe(0);
-    expect(context.stdout.text).toBe('Total reclaimed space: 1.2MB\n');
+    expect(context.stdout.text).toBe('Deleted Volumes:\nf00d\n\nTotal reclaimed space: 2.2MB\n');
     const all = fakeContext();
     expect(await run(all, 'volume prune -a -f')).toBe(0);
     expect(all.stdout.text).toBe('Deleted Volumes:\nold_data\n\nTotal reclaimed space: 3.2MB\n');
     const { type, stack } = await openShop();
     await type('volume create spare');
-    expect((await openObjects(homePaths(join(stack.dir, 'home'))).pruneVolumes()).names).toEqual(['spare']);
+    await type(`volume create left --label ${ANONYMOUS_LABEL}=`);
+    const objects = openObjects(homePaths(join(stack.dir, 'home')));
+    expect((await objects.pruneVolumes({ all: false })).names).toEqual(['left']);
+    expect((await objects.pruneVolumes({ all: true })).names).toEqual(['spare']);
   });
 });
 

@@ -99,7 +99,10 @@ describe('system', () => {
     const context = fakeContext();
     expect(await run(context, line)).toBe(0);
     expect(context.fake.call('prune')?.args).toEqual([options]);
-    expect(context.stdout.text).toBe('Deleted Images:\nuntagged: app:1\ndeleted: sha256:1\n\nTotal reclaimed space: 1.2MB\n');
+    const images = 'Deleted Images:\nuntagged: app:1\ndeleted: sha256:1\n\n';
+    expect(context.stdout.text).toBe(
+      options.volumes ? `Deleted Volumes:\nf00d\n\n${images}Total reclaimed space: 2.2MB\n` : `${images}Total reclaimed space: 1.2MB\n`,
+    );
   });
 
   test('nothing is removed without a yes', async () => {

@@ -166,7 +166,7 @@ export class FakeEngine {
         disconnectNetwork: async (...args) => this.#record('disconnectNetwork', ...args),
         createVolume: async (...args) => this.#record('createVolume', ...args),
         removeVolume: async (...args) => this.#record('removeVolume', ...args),
-        pruneVolumes: async () => ({ names: ['old_data'], bytes: 2_000_000 }),
+        pruneVolumes: async ({ all }) => (all ? { names: ['old_data'], bytes: 2_000_000 } : { names: ['f00d'], bytes: 1_000_000 }),
       }),
       packFiles: async function* (path, options) {
         yield Buffer.from(`${path} as ${options.name}`);

@@ -55,7 +55,7 @@ describe('services in the machine of another', () => {
       [
         '#1 stop shop-sidecar-1 (it shares the machine of shop-app-1)',
         '#2 stop shop-app-1 (scaled down to 0) after #1',
-        '#3 remove shop-app-1 keeping its anonymous volumes (scaled down to 0) after #2',
+        '#3 remove shop-app-1 (scaled down to 0) after #2',
         '',
       ].join('\n'),
     );
@@ -71,11 +71,7 @@ describe('services in the machine of another', () => {
       replicaOf('sidecar', { ...IN_APP, number: 2 }),
     ]);
     expect(planOf({ ...desired, services: { ...desired.services, sidecar } }, observed, UP_DEFAULTS)).toBe(
-      [
-        '#1 stop shop-sidecar-1 (scaled down to 1)',
-        '#2 remove shop-sidecar-1 keeping its anonymous volumes (scaled down to 1) after #1',
-        '',
-      ].join('\n'),
+      ['#1 stop shop-sidecar-1 (scaled down to 1)', '#2 remove shop-sidecar-1 (scaled down to 1) after #1', ''].join('\n'),
     );
   });
 

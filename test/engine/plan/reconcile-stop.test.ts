@@ -13,6 +13,7 @@ const goal: StopGoal = {
   services: [],
   timeout: undefined,
   remove: true,
+  removeAnonymous: false,
   onlyStopped: false,
   includeOrphans: false,
   includeOneOffs: true,

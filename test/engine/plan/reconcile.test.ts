@@ -198,7 +198,7 @@ describe('what is kept', () => {
     const stale = { configHash: 'other' };
     const observed = observedOf([replicaOf('web', stale), replicaOf('web', { number: 2, name: 'shop-web-2' })]);
     expect(planOf(desiredOf(web), observed, UP_DEFAULTS)).toBe(
-      '#1 stop shop-web-1 (scaled down to 1)\n#2 remove shop-web-1 keeping its anonymous volumes (scaled down to 1) after #1\n',
+      '#1 stop shop-web-1 (scaled down to 1)\n#2 remove shop-web-1 (scaled down to 1) after #1\n',
     );
   });
 

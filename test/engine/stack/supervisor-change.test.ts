@@ -1,6 +1,8 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { ANONYMOUS_LABEL } from '../../../engine/model/volume-name.ts';
+import { orphanDisks } from '../../../engine/resources/orphan-volumes.ts';
 import { needs } from '../support/project.ts';
 import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
 
@@ -14,6 +16,13 @@ const marked = (stack: TestStack, replica: string, prefix: string): boolean => {
   const made = stack.platform.journal.filter((line) => line === `disk ${prefix === 'anon' ? 'anonymous' : 'upper'}`).length;
   return existsSync(dir) && made === 1;
 };
+
+/** What anonymous volumes without a user have on them. */
+const orphans = (stack: TestStack): string[] =>
+  stack.store
+    .volumes()
+    .filter(({ labels, name }) => labels[ANONYMOUS_LABEL] !== undefined && /^[0-9a-f]{64}$/.test(name))
+    .map(({ path }) => readFileSync(path, 'utf8'));
 
 describe('scale', () => {
   test('up adds the lowest free numbers, down takes the highest; the others run on', async () => {
@@ -63,6 +72,67 @@ describe('recreate', () => {
     const stack = await setUp();
     await stack.up(shopOf(stack, { web: { environment: { A: '1' } } }), { renewAnonVolumes: true });
     expect(marked(stack, 'shop-web-1', 'anon')).toBe(false);
+    expect(orphans(stack)).toEqual(['marked']);
+  });
+
+  test('scaling down, rm and down leave the anonymous volume behind; it is a volume that nobody has, and the next run has a new one', async () => {
+    const project = (stack: TestStack) => shopOf(stack, { web: {} });
+    const ends: ReadonlyArray<(stack: TestStack) => Promise<void>> = [
+      (stack) => stack.up(project(stack), { scale: { web: 0 } }),
+      (stack) => stack.verb('rm', { stop: true }),
+      (stack) => stack.down(),
+      (stack) => stack.up(shopOf(stack, { other: {} }), { removeOrphans: true }),
+    ];
+    for (const end of ends) {
+      const stack = await setUp();
+      await end(stack);
+      expect(orphans(stack)).toEqual(['marked']);
+      await stack.down({ volumes: true });
+      await stack.up(project(stack));
+      expect(orphans(stack)).toEqual(['marked']);
+      expect(stack.platform.journal.filter((line) => line === 'disk anonymous')).toHaveLength(2);
+    }
+  });
+
+  test('down -v removes it', async () => {
+    const stack = await setUp();
+    await stack.down({ volumes: true });
+    expect(orphans(stack)).toEqual([]);
+  });
+
+  test('a removal that is repeated after a crash leaves one volume', async () => {
+    const stack = await setUp();
+    const row = stack.row('shop-web-1');
+    const dir = join(stack.platform.paths.machines, 'shop', 'shop-web-1');
+    const of = { folder: dir, of: row.id };
+    await orphanDisks({ paths: stack.platform.paths, store: stack.store }, of);
+    expect([orphans(stack), existsSync(dir)]).toEqual([['marked'], true]);
+    await stack.verb('rm', { stop: true });
+    expect([orphans(stack), existsSync(dir)]).toEqual([['marked'], false]);
+  });
+
+  test('what was to be handed on to a replica that was never made stays, too', async () => {
+    const stack = await setUp();
+    stack.platform.vmm.failNext('shop-web-1', new Error('no memory'));
+    await stack.verb('stop');
+    await stack.replica('shop-web-1').remove('hand-on');
+    stack.supervisor.replicas.clear();
+    await stack.down();
+    expect(orphans(stack)).toEqual(['marked']);
+  });
+
+  test('one with a name goes with the last replica that has it, if it is to go', async () => {
+    const stack = openTestStack();
+    const volumes = { data: { name: 'shop_data', labels: { [ANONYMOUS_LABEL]: '' } } };
+    const mount = { type: 'volume', source: 'data', target: '/data' } as const;
+    const project = shopOf(stack, { one: { volumes: [mount] }, two: { volumes: [mount] } }, { volumes });
+    await stack.up(project);
+    await stack.verb('rm', { services: ['one'], stop: true, volumes: true });
+    await stack.down();
+    expect(stack.store.volumes().map(({ name }) => name)).toEqual(['shop_data']);
+    await stack.up(project);
+    await stack.down({ volumes: true });
+    expect(stack.store.volumes()).toEqual([]);
   });
 
   test('--force-recreate replaces what has not changed, --no-recreate keeps what has', async () => {

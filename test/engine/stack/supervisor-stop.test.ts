@@ -411,7 +411,7 @@ describe('pause, kill, restart', () => {
     await stack.down();
   });
 
-  test('rm -s removes with anonymous volumes, and up makes it new', async () => {
+  test('rm -s -v removes with anonymous volumes, and up makes it new', async () => {
     const stack = openTestStack();
     stack.platform.addImage('web:1', { Volumes: { '/cache': {} } });
     const project = shopOf(stack, { web: {} });
@@ -419,7 +419,7 @@ describe('pause, kill, restart', () => {
     const dir = join(stack.platform.paths.machines, 'shop', 'shop-web-1');
     expect(existsSync(dir)).toBe(true);
     await stack.verb('rm', { stop: true, volumes: true });
-    expect([existsSync(dir), stack.states()]).toEqual([false, {}]);
+    expect([existsSync(dir), stack.states(), stack.store.volumes()]).toEqual([false, {}, []]);
     await stack.up(project);
     expect(stack.row('shop-web-1').state).toBe('running');
   });

@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto';
+import { link, mkdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { isErrno } from '../../base/errors.ts';
+import { diskError, listFolder } from '../../base/host/files.ts';
+import type { HomePaths } from '../../base/paths.ts';
+import { ANONYMOUS_LABEL } from '../model/volume-name.ts';
+import type { VmRow } from '../state/records.ts';
+import type { StateStore } from '../state/store.ts';
+
+interface Place {
+  readonly paths: Pick<HomePaths, 'volumes'>;
+  readonly store: Pick<StateStore, 'putVolume' | 'removeVolume' | 'volumes' | 'vms'>;
+}
+
+/**
+ * Makes volumes without a user of the anonymous disks in a replica's folder, which is about to be removed: as docker's, they have names of 64
+ * digits, and stay until they are removed or pruned. `of` tells replicas apart: what is repeated after a crash gives the same names.
+ */
+export const orphanDisks = async ({ paths, store }: Place, { folder, of }: { folder: string; of: string }): Promise<void> => {
+  for (const file of (await listFolder(folder)).filter((each) => each.startsWith('anon-'))) {
+    const name = createHash('sha256').update(`${of} ${file}`).digest('hex');
+    const path = join(paths.volumes, name, 'data.ext4');
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      // Not moved: whatever happens until it is on record, the replica has it.
+      await link(join(folder, file), path);
+    } catch (error) {
+      if (!isErrno(error, 'EEXIST')) {
+        throw diskError(error, path);
+      }
+    }
+    store.putVolume({ name, stack: '', key: name, form: 'disk', path, labels: { [ANONYMOUS_LABEL]: '' }, createdAt: Date.now() });
+  }
+};
+
+/** Removes the anonymous volumes with a name that a removed replica had, unless another one has them. */
+export const removeNameless = async (store: Place['store'], spec: VmRow['spec']): Promise<void> => {
+  const rows = store.volumes().filter(({ name, labels }) => labels[ANONYMOUS_LABEL] !== undefined && has(spec, name));
+  for (const row of rows.filter(({ name }) => !store.vms().some((vm) => has(vm.spec, name)))) {
+    store.removeVolume(row.name);
+    await rm(dirname(row.path), { recursive: true, force: true });
+  }
+};
+
+const has = ({ mounts }: VmRow['spec'], volume: string): boolean =>
+  mounts.some((mount) => mount.kind === 'volume' && mount.volume === volume);
