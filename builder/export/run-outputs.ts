@@ -7,6 +7,7 @@ import type { Vertex } from '../solver/frame/progress.ts';
 import type { StageState } from '../solver/frame/state.ts';
 import type { ImageConfigBlob } from '../solver/frame/store.ts';
 import { writeLayer } from '../solver/layer/tar-write.ts';
+import { ociDigest } from '../store/format/digest.ts';
 import { type Descriptor, MEDIA } from '../store/format/manifest.ts';
 import { LayerBlobs } from './compress-layer.ts';
 import { encode, type ImageBundle, makeImage } from './make-image.ts';
@@ -172,7 +173,12 @@ const exportToStore = async (run: Run, { form }: Extract<Output, { type: 'image'
   const { blobs } = run;
   const plain: ImageForm = { ...form, ociTypes: true, compression: { type: 'uncompressed', level: undefined } };
   const { manifest } = await makeImage({ config: encode(config), layers, form: plain, blobs, platform: config });
-  const image = await run.build.store.addImage({ config: encode(config), manifest: await readBlob(manifest), references: form.names });
+  const image = await run.build.store.addImage({
+    config: encode(config),
+    manifest: await readBlob(manifest),
+    references: form.names,
+    dockerfile: ociDigest(run.build.dockerfile.text),
+  });
   vertex.status(`writing image ${image.id} done`);
   for (const reference of form.names) {
     vertex.status(`naming to ${reference} done`);

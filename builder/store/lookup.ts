@@ -25,9 +25,9 @@ export class Lookup {
     return image;
   }
 
-  async namedAt(name: string): Promise<number | undefined> {
+  async dockerfileOf(name: string): Promise<string | undefined> {
     const full = normalName(name);
-    return full === undefined ? undefined : await this.records.referenceTime(full);
+    return full === undefined ? undefined : (await this.records.readReference(full))?.dockerfile;
   }
 
   async list(): Promise<Image[]> {

@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { exists, writeFileAtomic } from '../../base/host/files.ts';
@@ -13,6 +13,8 @@ export interface ReferenceRecord {
   /** docker.io/library/nginx:1.26, or with @sha256:… instead of the tag. */
   readonly reference: string;
   readonly imageId: string;
+  /** Digest of the Dockerfile whose build gave the image this name. */
+  readonly dockerfile?: string;
 }
 
 /** The small files of a store: `images/<hex>.json`, `references/<hash>.json`, `blobs/<hex>` (configs and manifests). */
@@ -44,11 +46,6 @@ export class Records {
 
   async readReference(reference: string): Promise<ReferenceRecord | undefined> {
     return readJson<ReferenceRecord>(this.#referencePath(reference));
-  }
-
-  /** Every build, pull and tag writes the file anew, also where the image stays the same. */
-  async referenceTime(reference: string): Promise<number | undefined> {
-    return (await stat(this.#referencePath(reference)).catch(() => undefined))?.mtimeMs;
   }
 
   async removeReference(reference: string): Promise<void> {

@@ -28,6 +28,8 @@ export interface AddImageInput {
   readonly config: Uint8Array | object;
   /** The manifest it was pulled with. Without one, an OCI manifest with uncompressed layers is made. */
   readonly manifest?: Uint8Array | undefined;
+  /** Digest of the Dockerfile that it was built from, which is kept with its names. */
+  readonly dockerfile?: string;
   /** Names the image gets, e.g. `shop-web:latest`; another image that has one of them loses it. */
   readonly references: readonly string[];
 }
@@ -46,8 +48,8 @@ export interface ImageStore {
   get(name: string): Promise<Image | undefined>;
   /** Like get, but throws IMAGE_NOT_FOUND, with a similar name as hint. */
   need(name: string): Promise<Image>;
-  /** When a reference was last given to an image; milliseconds since the epoch, undefined if none has it. */
-  namedAt(reference: string): Promise<number | undefined>;
+  /** The digest of the Dockerfile that the image of this name was built from; undefined if it was pulled, tagged, or built by an older hypr. */
+  dockerfileOf(reference: string): Promise<string | undefined>;
   /** Newest first. */
   list(): Promise<Image[]>;
   tag(name: string, reference: string): Promise<void>;
@@ -127,7 +129,7 @@ const change = <T>({ root }: StoreParts, work: () => Promise<T>): Promise<T> =>
 
 type ImageMethods = Pick<
   ImageStore,
-  'root' | 'get' | 'namedAt' | 'need' | 'list' | 'tag' | 'remove' | 'addImage' | 'readConfig' | 'readManifest'
+  'root' | 'get' | 'dockerfileOf' | 'need' | 'list' | 'tag' | 'remove' | 'addImage' | 'readConfig' | 'readManifest'
 >;
 
 const imageMethods = (parts: StoreParts): ImageMethods => {
@@ -144,7 +146,7 @@ const imageMethods = (parts: StoreParts): ImageMethods => {
     root,
     get: (name) => lookup.get(name),
     need: (name) => lookup.need(name),
-    namedAt: (reference) => lookup.namedAt(reference),
+    dockerfileOf: (reference) => lookup.dockerfileOf(reference),
     list: () => lookup.list(),
     tag: (name, reference) => change(parts, () => tag(name, reference)),
     remove: (name, { force }) => change(parts, () => removeImage(parts, name, force)),
@@ -193,7 +195,7 @@ const addImage = async ({ records, layers, lookup }: StoreParts, input: AddImage
   const { platform, created, runtime, diffIds } = parsed;
   await records.writeImage({ id, manifestDigest, platform, created, size, config: runtime, layers: diffIds });
   for (const reference of references) {
-    await records.writeReference({ reference, imageId: id });
+    await records.writeReference({ reference, imageId: id, ...(input.dockerfile === undefined ? {} : { dockerfile: input.dockerfile }) });
   }
   return lookup.need(id);
 };

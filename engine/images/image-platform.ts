@@ -1,6 +1,7 @@
 import type { HomePaths } from '../../base/paths.ts';
 import { openImages } from '../../builder/images.ts';
 import type { BuildMachines } from '../../builder/model/types.ts';
+import { ociDigest } from '../../builder/store/format/digest.ts';
 import type { Toolchain } from '../../vmm/model/tools.ts';
 import type { ImagePlatform } from '../model/platform.ts';
 import { findInUse } from './in-use.ts';
@@ -22,7 +23,10 @@ export const openImagePlatform = async ({ paths, toolchain, machines }: ImagePla
   });
   return {
     findImage: (name) => images.store.get(name),
-    imageNamedAt: (reference) => images.store.namedAt(reference),
+    isBuiltFrom: async (reference, dockerfile) => {
+      const digest = await images.store.dockerfileOf(reference);
+      return digest === undefined ? undefined : digest === ociDigest(dockerfile);
+    },
     rootDisk: (image) => images.store.rootDisk(image.id),
     pullImage: async (reference, { policy, platform: wanted }, progress, signal) => {
       const [image] = await images.pull([reference], { policy, ...(wanted ? { platform: wanted } : {}) }, progress, signal);

@@ -15,7 +15,7 @@ export interface ImageAction {
   readonly cause: string;
   /** The service whose build makes this image, when it is not its own. */
   readonly builtBy?: string;
-  /** What to say of an image that is there, but older than its Dockerfile. */
+  /** What to say of an image that is there, but was built before its Dockerfile changed. */
   readonly stale?: string;
 }
 

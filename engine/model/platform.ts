@@ -32,8 +32,8 @@ export interface Platform {
   checkPorts(ports: ReadonlyArray<{ protocol: 'tcp' | 'udp'; hostAddress: string; hostPort: number }>): Promise<void>;
   publish(network: Dial & Pick<Network, 'dialUdp'>, port: PublishedPort, awaitPort?: AwaitPort): Promise<Publication>;
   findImage(name: string): Promise<Image | undefined>;
-  /** When a reference was last given to an image, by a pull, a build or a tag; milliseconds since the epoch, undefined if none has it. */
-  imageNamedAt(reference: string): Promise<number | undefined>;
+  /** Whether the image of this name was built from a Dockerfile with this text; undefined if what it was built from is not known. */
+  isBuiltFrom(reference: string, dockerfile: string): Promise<boolean | undefined>;
   rootDisk(image: Image): Promise<RootDisk>;
   pullImage(
     reference: string,
@@ -52,7 +52,7 @@ export interface Platform {
 }
 
 /** The part of it that makes and keeps images. */
-export type ImagePlatform = Pick<Platform, 'findImage' | 'imageNamedAt' | 'rootDisk' | 'pullImage' | 'buildImage' | 'removeImage'>;
+export type ImagePlatform = Pick<Platform, 'findImage' | 'isBuiltFrom' | 'rootDisk' | 'pullImage' | 'buildImage' | 'removeImage'>;
 
 export interface BuildInput {
   readonly config: BuildConfig;

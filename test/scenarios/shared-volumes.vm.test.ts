@@ -42,11 +42,11 @@ describe('volumes of another service and of an image', () => {
     );
   });
 
-  test('an up that changes nothing leaves both as they are, and down removes the volume', async () => {
+  test('an up that changes nothing leaves both as they are, and down -v removes the volume', async () => {
     expect((await stack.run(['up', '-d'])).stderr).not.toMatch(/Recreat/);
     const before = await mustHypr(['volume', 'ls', '-q'], { env: stack.env });
     expect(before).toContain('donor.');
-    await stack.must(['down', '-t', '0']);
+    await stack.must(['down', '-v', '-t', '0']);
     expect(await mustHypr(['volume', 'ls', '-q'], { env: stack.env })).not.toContain('donor.');
   });
 });

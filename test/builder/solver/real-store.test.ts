@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { ociDigest } from '../../../builder/store/format/digest.ts';
 import { type ImageStore, openImageStore } from '../../../builder/store/store.ts';
 import { needs } from '../../support/needs.ts';
 import { mkfsErofs, noMkfs } from '../store/find-mkfs.ts';
@@ -30,6 +31,7 @@ needs(noMkfs).describe('with the image store', () => {
     expect(image).toMatchObject({ id: first.imageId, config: { Cmd: ['x'] }, layers: first.blob.rootfs.diff_ids });
     expect((await store.rootDisk(image.id)).format).toBe('vmdk');
     expect(await store.verify()).toEqual([]);
+    expect(await store.dockerfileOf('shop:2')).toBe(ociDigest(file));
 
     const again = await shop.build(file);
     expect(again.manifestDigest).toBe(first.manifestDigest);

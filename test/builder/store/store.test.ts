@@ -291,12 +291,24 @@ needs(noMkfs).describe('images', () => {
     const one = await image([a.diffId], ['x']);
     const two = await image([a.diffId], ['x'], { created: '2024-01-01T00:00:00Z' });
     expect((await store.get(one.id))?.references).toEqual([]);
-    const before = Date.now();
     await store.tag(two.id.slice(7, 20), 'y:2');
-    expect(await store.namedAt('y:2')).toBeGreaterThanOrEqual(before - 20);
-    expect(await store.namedAt('y:nothing')).toBeUndefined();
     expect((await store.get('y:2'))?.id).toBe(two.id);
     expect((await store.list()).map(({ id }) => id)).toEqual([two.id, one.id]);
+  });
+  test('the digest of the Dockerfile is kept with the name that a build gave, and with no other', async () => {
+    const a = await add([file('a')]);
+    const config = JSON.parse((await store.readConfig((await image([a.diffId], ['old'])).id)).toString('utf8')) as object;
+    await store.addImage({ config, references: ['built:1'], dockerfile: 'sha256:d' });
+    await store.tag('built:1', 'tagged:1');
+    expect(await Promise.all(['built:1', 'built', 'tagged:1', 'old', 'nothing'].map((name) => store.dockerfileOf(name)))).toEqual([
+      'sha256:d',
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    await store.tag('old', 'built:1');
+    expect(await store.dockerfileOf('built:1')).toBeUndefined();
   });
   test('removing: a name of several, the last one, one in use', async () => {
     const a = await add([file('a')]);

@@ -177,7 +177,7 @@ export const createFakePlatform = (dir: string): FakePlatform => {
       return publication;
     },
     findImage: async (name) => images.get(name),
-    imageNamedAt: async () => undefined,
+    isBuiltFrom: async () => undefined,
     rootDisk: async (image) => ({ path: `/images/${image.id}`, format: 'raw' }),
     pullImage: async (reference, { policy }, progress, signal) => {
       signal.throwIfAborted();
