@@ -1,5 +1,5 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { diskUsage } from '../../base/host/disk-usage.ts';
 import { diskError } from '../../base/host/files.ts';
@@ -9,6 +9,7 @@ import type { ObjectApi, ReplicaDetail, VolumeDetail } from '../model/object-typ
 import type { ReplicaSpec } from '../model/spec.ts';
 import { ANONYMOUS_LABEL, refuseBadVolumeName } from '../model/volume-name.ts';
 import { replicaStatus } from '../replica/status.ts';
+import { discardVolume } from '../resources/discard-volume.ts';
 import { matchingVms } from '../state/matching-vms.ts';
 import type { StackRow, VmRow, VolumeRow } from '../state/records.ts';
 import { openStateReader, openStateStore, type StateReader } from '../state/store.ts';
@@ -135,7 +136,7 @@ const removeVolume = async (paths: HomePaths, name: string): Promise<void> => {
   const state = openStateStore(paths.database);
   try {
     // In one transaction: a replica created meanwhile either has the volume already, or finds it gone and creates it again.
-    const row = state.transaction((): VolumeRow => {
+    await discardVolume(state, () => {
       const found = state.volumes().find((volume) => volume.name === name);
       if (found === undefined) {
         throw new HyprError('NOT_FOUND', `there is no volume ${name}`, { hint: 'see: hypr volume ls' });
@@ -146,10 +147,8 @@ const removeVolume = async (paths: HomePaths, name: string): Promise<void> => {
           hint: `remove that first: hypr -p ${user.stack} down`,
         });
       }
-      state.removeVolume(name);
       return found;
     });
-    await rm(dirname(row.path), { recursive: true, force: true });
   } finally {
     state.close();
   }

@@ -1,16 +1,17 @@
 import { createHash } from 'node:crypto';
-import { link, mkdir, rm } from 'node:fs/promises';
+import { link, mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
 import { diskError, listFolder } from '../../base/host/files.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import { ANONYMOUS_LABEL } from '../model/volume-name.ts';
-import type { VmRow } from '../state/records.ts';
+import type { VmRow, VolumeRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
+import { discardVolume } from './discard-volume.ts';
 
 interface Place {
   readonly paths: Pick<HomePaths, 'volumes'>;
-  readonly store: Pick<StateStore, 'putVolume' | 'removeVolume' | 'volumes' | 'vms'>;
+  readonly store: Pick<StateStore, 'putVolume' | 'removeVolume' | 'transaction' | 'volumes' | 'vms'>;
 }
 
 /**
@@ -34,12 +35,14 @@ export const orphanDisks = async ({ paths, store }: Place, { folder, of }: { fol
   }
 };
 
-/** Removes the anonymous volumes with a name that a removed replica had, unless another one has them. */
-export const removeNameless = async (store: Place['store'], spec: VmRow['spec']): Promise<void> => {
-  const rows = store.volumes().filter(({ name, labels }) => labels[ANONYMOUS_LABEL] !== undefined && has(spec, name));
-  for (const row of rows.filter(({ name }) => !store.vms().some((vm) => has(vm.spec, name)))) {
-    store.removeVolume(row.name);
-    await rm(dirname(row.path), { recursive: true, force: true });
+/**
+ * Removes the anonymous volumes with a name that were made for a removed replica, unless another one has them. What somebody mounted by its
+ * name is not anonymous to them.
+ */
+export const removeNameless = async (store: Place['store'], { stack, spec }: Pick<VmRow, 'stack' | 'spec'>): Promise<void> => {
+  const isIts = (row: VolumeRow): boolean => row.labels[ANONYMOUS_LABEL] !== undefined && row.stack === stack && has(spec, row.name);
+  for (const row of store.volumes().filter(isIts)) {
+    await discardVolume(store, () => (store.vms().some((vm) => has(vm.spec, row.name)) ? undefined : row));
   }
 };
 

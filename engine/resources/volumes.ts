@@ -2,6 +2,7 @@ import { mkdir, readFile, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError } from '../../base/host/files.ts';
+import { withLock } from '../../base/host/lock.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { RootDisk } from '../../builder/model/types.ts';
 import type { Project, VolumeConfig } from '../../compose/model/model.ts';
@@ -14,6 +15,7 @@ import { refuseBadVolumeName } from '../model/volume-name.ts';
 import { volumeDevice } from '../resolve/volume-device.ts';
 import type { VmRow, VolumeRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
+import { discardVolume } from './discard-volume.ts';
 import { orphanDisks, removeNameless } from './orphan-volumes.ts';
 import { type AwaitGuest, borrow, findKeeper, isBorrower, refuseWithinMachine } from './volume-users.ts';
 
@@ -52,9 +54,19 @@ export class StackVolumes {
 
   /**
    * Creates a named volume: an ext4 disk if one replica uses it, a shared folder if several do. An external volume must exist
-   * already.
+   * already. One that another stack made since this was planned is left as it is.
    */
   async create(project: Project, name: string, signal: AbortSignal): Promise<void> {
+    refuseBadVolumeName(name);
+    const lock = join(this.#platform.paths.locks, `volume-${shortHash(name, 16)}.lock`);
+    await withLock(lock, { what: `the volume ${name}`, signal }, async () => {
+      if (!this.#store.volumes().some((volume) => volume.name === name)) {
+        await this.#create(project, name, signal);
+      }
+    });
+  }
+
+  async #create(project: Project, name: string, signal: AbortSignal): Promise<void> {
     const key = Object.keys(project.volumes).find((candidate) => project.volumes[candidate]?.name === name) ?? name;
     const config = project.volumes[key];
     if (config?.external === true) {
@@ -65,7 +77,6 @@ export class StackVolumes {
     if (config?.driver !== undefined && config.driver !== 'local') {
       throw new HyprError('HYPR_UNSUPPORTED', `volume ${name}: driver ${config.driver} is a docker plug-in, which hypr does not load`);
     }
-    refuseBadVolumeName(name);
     const form = isShared(project, name) ? 'folder' : 'disk';
     const sizeMib = sizeOf(config, form);
     const dir = join(this.#platform.paths.volumes, name);
@@ -89,11 +100,7 @@ export class StackVolumes {
     if (user !== undefined) {
       throw new HyprError('VOLUME_IN_USE', `volume ${name} is used by ${user.name} of the stack ${user.stack}`);
     }
-    const row = this.#store.volumes().find((volume) => volume.name === name);
-    this.#store.removeVolume(name);
-    if (row !== undefined) {
-      await rm(dirname(row.path), { recursive: true, force: true });
-    }
+    await discardVolume(this.#store, () => this.#store.volumes().find((volume) => volume.name === name));
   }
 
   /** The folder of a replica's disks. */
@@ -123,8 +130,8 @@ export class StackVolumes {
   }
 
   /** Removes those anonymous volumes of a replica that have a name and that no replica has any more: the last of those removed at once does. */
-  async removeNameless({ spec }: Pick<VmRow, 'spec'>): Promise<void> {
-    await removeNameless(this.#store, spec);
+  async removeNameless(row: Pick<VmRow, 'stack' | 'spec'>): Promise<void> {
+    await removeNameless(this.#store, row);
   }
 
   /**

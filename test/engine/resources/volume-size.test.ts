@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { homePaths } from '../../../base/paths.ts';
 import type { Project } from '../../../compose/model/model.ts';
 import type { Platform } from '../../../engine/model/platform.ts';
 import { StackVolumes } from '../../../engine/resources/volumes.ts';
@@ -18,10 +19,10 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 const make = async (options: Record<string, string> | undefined, services: readonly string[]): Promise<number[]> => {
   const made: number[] = [];
   const platform = {
-    paths: { volumes: dir },
+    paths: homePaths(dir),
     makeDisk: async ({ sizeMib }: { sizeMib: number }) => void made.push(sizeMib),
   } as unknown as Platform;
-  const store = { putVolume: (_: VolumeRow) => {} } as unknown as StateStore;
+  const store = { putVolume: (_: VolumeRow) => {}, volumes: () => [] } as unknown as StateStore;
   const volumes = new StackVolumes({ stack: 'shop', store, platform, awaitGuest: async () => undefined });
   const service = { volumes: [{ type: 'volume', source: 'data', target: '/data' }] };
   const project = {

@@ -121,6 +121,16 @@ describe('recreate', () => {
     expect(orphans(stack)).toEqual(['marked']);
   });
 
+  test('one that is mounted by its name stays, also with -v', async () => {
+    const stack = await setUp();
+    await stack.down();
+    const [{ name = '' } = {}] = stack.store.volumes();
+    const mount = { type: 'volume', source: 'old', target: '/old' } as const;
+    await stack.up(shopOf(stack, { reader: { volumes: [mount] } }, { volumes: { old: { name, external: true } } }));
+    await stack.down({ volumes: true });
+    expect(orphans(stack)).toEqual(['marked']);
+  });
+
   test('one with a name goes with the last replica that has it, if it is to go', async () => {
     const stack = openTestStack();
     const volumes = { data: { name: 'shop_data', labels: { [ANONYMOUS_LABEL]: '' } } };
