@@ -42,11 +42,11 @@ describe('a named volume', () => {
 
   it('that several replicas mount is a folder, for which a size is refused before anything is made', async () => {
     expect(await make(undefined, ['db', 'backup'])).toEqual([]);
-    rmSync(join(dir, 'shop_data'), { recursive: true });
+    rmSync(join(dir, 'volumes', 'shop_data'), { recursive: true });
     await expect(make({ size: '512m' }, ['db', 'backup'])).rejects.toMatchObject({
       code: 'HYPR_UNSUPPORTED',
       message: expect.stringContaining('shop_data'),
     });
-    expect(readdirSync(dir)).toEqual([]);
+    expect(readdirSync(join(dir, 'volumes'))).toEqual([]);
   });
 });
