@@ -1,6 +1,6 @@
 import { HyprError } from '../base/errors.ts';
 import { parseTrigger } from './dockerfile/parse.ts';
-import type { Image } from './model/types.ts';
+import type { Image, ImageRuntime } from './model/types.ts';
 import { applyMetadata, joinWorkdir, type MetadataInstruction } from './solver/frame/metadata.ts';
 import { imageState, type StageState } from './solver/frame/state.ts';
 import { readConfigBlob } from './solver/frame/store.ts';
@@ -18,6 +18,8 @@ export interface CommitRequest {
   readonly reference: string | undefined;
   readonly author: string | undefined;
   readonly message: string | undefined;
+  /** What the machine has otherwise than its image: command, environment, user. */
+  readonly runtime?: Partial<ImageRuntime>;
   /** Instructions of a Dockerfile, such as `ENV A=1`. */
   readonly changes: readonly string[];
   /** Of the history: what the machine ran. */
@@ -29,14 +31,14 @@ const WHOLE_FOLDERS = ['/run/hypr', '/dev', '/proc', '/sys'];
 
 /**
  * An image of what a machine was made of and what it changed on its disk, in one more layer; volumes are not among that. The config is the
- * image's with `changes`. Throws HYPR_USAGE for other instructions, DOCKERFILE_SYNTAX, IMAGE_REFERENCE.
+ * image's with what the machine was started with, and `changes`. Throws HYPR_USAGE for other instructions, DOCKERFILE_SYNTAX, IMAGE_REFERENCE.
  */
 export const commitImage = async (store: ImageStore, request: CommitRequest, signal: AbortSignal): Promise<Image> => {
   const lease = await store.lease();
   try {
     const base = readConfigBlob(await store.readConfig(request.imageId));
     // Before anything is read from the machine: what is wrong in them is said at once.
-    const config = configWith(imageState(base, ''), request.changes);
+    const config = changeConfig(imageState({ ...base, config: { ...base.config, ...request.runtime } }, ''), request.changes);
     const drop = [...WHOLE_FOLDERS, ...request.leaveOut];
     const { diffId } = await store.addLayer(filterLayer(request.layer, { drop, dropIfEmpty: ['/run', '/etc'] }), { signal });
     const created = new Date(request.now).toISOString();
@@ -64,7 +66,8 @@ const ALLOWED: ReadonlySet<string> = new Set(
   ['cmd', 'entrypoint', 'env', 'expose', 'label', 'onbuild', 'user', 'volume', 'workdir'].concat(['healthcheck', 'stopsignal']),
 );
 
-const configWith = (start: StageState, changes: readonly string[]): StageState['config'] => {
+/** A config with instructions of a Dockerfile, as `commit --change` and `import --change` take them. Throws HYPR_USAGE, DOCKERFILE_SYNTAX. */
+export const changeConfig = (start: StageState, changes: readonly string[]): StageState['config'] => {
   let state = start;
   for (const instruction of changes.flatMap((text) => parseTrigger(text, '--change'))) {
     if (!ALLOWED.has(instruction.kind)) {

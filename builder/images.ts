@@ -3,8 +3,10 @@ import { HyprError, toHyprError } from '../base/errors.ts';
 import type { HomePaths } from '../base/paths.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import type { Toolchain } from '../vmm/model/tools.ts';
+import type { Change, ChangesRequest } from './changes.ts';
 import type { CommitRequest } from './commit.ts';
 import { type HistoryStep, readHistory } from './history.ts';
+import type { ImportRequest } from './import.ts';
 import type { Image } from './model/types.ts';
 import type { Repository } from './registry/client.ts';
 import { formatReference, parseReference } from './registry/config/reference.ts';
@@ -15,6 +17,7 @@ import type { Registries } from './registry/registries.ts';
 import { findDecompressors } from './registry/transport/decompress.ts';
 import { loadArchive } from './store/archive/load-archive.ts';
 import { saveArchive } from './store/archive/save-archive.ts';
+import { asObject, parseObject, text } from './store/format/image-config.ts';
 import type { ImageStoreOptions } from './store/parts.ts';
 import { type ImageStore, openImageStore } from './store/store.ts';
 
@@ -48,6 +51,10 @@ export interface Images {
   tag(name: string, reference: string): Promise<void>;
   /** A new image of what a machine changed; see commitImage. */
   commit(request: CommitRequest, signal?: AbortSignal): Promise<Image>;
+  /** What a machine changed on its disk; see listChanges. */
+  changes(request: ChangesRequest): Promise<Change[]>;
+  /** An image from an archive of files; see importImage. */
+  import(request: ImportRequest, signal?: AbortSignal): Promise<Image>;
   /** Loads a Docker or OCI archive; returns the loaded references (or ids). */
   load(path: string, onProgress: ProgressSink, signal?: AbortSignal): Promise<string[]>;
   save(names: readonly string[], path: string, options: { format: 'docker' | 'oci' }, signal?: AbortSignal): Promise<void>;
@@ -95,11 +102,13 @@ export const openImages = async (options: OpenImagesOptions): Promise<Images> =>
         );
       }),
     list: () => store.list(),
-    inspect: (name) => store.need(name),
+    inspect: async (name) => withWords(store, await store.need(name)),
     history: (name) => readHistory(store, name),
     remove: (names, { force }) => removeAll(store, names, force),
     tag: (name, reference) => store.tag(name, reference),
     commit: async (request, signal = neverAborts()) => (await import('./commit.ts')).commitImage(store, request, signal),
+    changes: async (request) => (await import('./changes.ts')).listChanges(store, request),
+    import: async (request, signal = neverAborts()) => (await import('./import.ts')).importImage(store, request, { decompressors, signal }),
     load: (path, progress, signal) => loadArchive(path, { store, decompressors, progress, signal }),
     save: (names, path, { format }, signal) => saveAll(store, { names, path, format, signal }),
     push: (references, { allTags = false }, progress, signal = neverAborts()) =>
@@ -118,6 +127,14 @@ export const openImages = async (options: OpenImagesOptions): Promise<Images> =>
     resolveDigest: (reference, signal = neverAborts()) =>
       withRegistries(async (registries) => (await import('./registry/pull.ts')).resolveDigest(registries, reference, signal)),
   };
+};
+
+/** With what its maker wrote about it. */
+const withWords = async (store: ImageStore, image: Image): Promise<Image> => {
+  const config = parseObject(await store.readConfig(image.id));
+  const last = asObject(Array.isArray(config.history) ? config.history.at(-1) : undefined);
+  const [author, comment] = [text(config.author), text(config.comment) ?? text(last.comment)];
+  return { ...image, ...(author === undefined ? {} : { author }), ...(comment === undefined ? {} : { comment }) };
 };
 
 /** All run to their end; then the first failure is thrown, with the others as its details. */

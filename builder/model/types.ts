@@ -39,6 +39,9 @@ export interface Image {
   readonly config: ImageRuntime;
   /** diff ids, bottom first. */
   readonly layers: readonly string[];
+  /** What its maker wrote about it; known where it is inspected. */
+  readonly author?: string;
+  readonly comment?: string;
 }
 
 /** What the engine attaches as the machine's root: one read-only disk. */

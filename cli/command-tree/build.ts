@@ -170,6 +170,21 @@ const load: CommandSpec = {
   load: async () => (await import('../commands/image-archive.ts')).runLoad,
 };
 
+const importCommand: CommandSpec = {
+  name: 'import',
+  usage: '[OPTIONS] FILE|- [REPOSITORY[:TAG]]',
+  summary: 'Make an image from an archive of files',
+  examples: ['hypr export web | hypr import -c "CMD /app" - web:flat'],
+  flags: [
+    list('c,change', 'Instruction of a Dockerfile for its config', { value: 'INSTRUCTION' }),
+    string('m,message', 'Comment in its history', { value: 'TEXT' }),
+    string('platform', 'Platform of the image', { value: 'OS/ARCH' }),
+  ],
+  minArgs: 1,
+  maxArgs: 2,
+  load: async () => (await import('../commands/import.ts')).runImport,
+};
+
 const save: CommandSpec = {
   name: 'save',
   usage: '[OPTIONS] IMAGE [IMAGE...]',
@@ -219,11 +234,12 @@ export const imageCommands: readonly CommandSpec[] = [
   history,
   tag,
   load,
+  importCommand,
   save,
   {
     name: 'image',
     usage: 'COMMAND',
-    summary: 'Commands on images: ls, inspect, history, build, pull, push, rm, tag, load, save, prune',
+    summary: 'Commands on images: ls, inspect, history, build, pull, push, rm, tag, load, import, save, prune',
     commands: [
       { ...dockerImages, name: 'ls' },
       inspect,
@@ -234,6 +250,7 @@ export const imageCommands: readonly CommandSpec[] = [
       { ...rmi, name: 'rm' },
       tag,
       load,
+      importCommand,
       save,
       imagePrune,
     ],

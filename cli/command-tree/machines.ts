@@ -14,6 +14,14 @@ export const machineCommands: readonly CommandSpec[] = [
     maxArgs: 2,
     load: async () => (await import('../commands/rename.ts')).runRename,
   },
+  {
+    name: 'diff',
+    usage: 'NAME',
+    summary: 'List what a machine changed on its disk: A added, C changed, D deleted',
+    minArgs: 1,
+    maxArgs: 1,
+    load: async () => (await import('../commands/diff.ts')).runDiff,
+  },
 ];
 
 /** docker's names under `container` that are commands of hypr's as well. */
@@ -56,7 +64,6 @@ export const dockerContainer = (shared: readonly CommandSpec[]): CommandSpec => 
         load: async () => (await import('../commands/container-prune.ts')).runContainerPrune,
       },
       refusedCommand('update', 'Change limits of a container', 'a machine has its size from its start on'),
-      refusedCommand('diff', 'Changed files of a container', 'use: hypr export NAME, or hypr exec NAME find / -newer FILE'),
     ],
   };
 };

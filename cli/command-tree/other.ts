@@ -84,10 +84,8 @@ const notHere: readonly CommandSpec[] = [
     'Change limits of a container',
     'a machine has its size from its start on; change the Compose file and use: hypr up',
   ),
-  refusedCommand('diff', 'Changed files of a container', 'use: hypr export SERVICE, or hypr exec SERVICE find / -newer FILE'),
   refusedCommand('context', 'Choose a docker engine', 'there is one engine, on this host; choose a stack with -p or a file with -f'),
   refusedCommand('search', 'Search a registry', 'registries have no search that works for all of them; look for images in the browser'),
-  refusedCommand('import', 'Image from an archive of files', 'use: hypr build - with the Dockerfile FROM scratch and ADD files.tar /'),
   ...['swarm', 'node', 'service', 'stack', 'secret', 'checkpoint', 'plugin'].map((name) =>
     refusedCommand(name, `docker's ${name}`, 'hypr runs on one host, without a daemon and its clusters and plugins'),
   ),

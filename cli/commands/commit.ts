@@ -44,37 +44,20 @@ export const runCommit: Handler = async (invocation) => {
   });
 };
 
-/** What hypr writes into a machine, on its disk as well. Secrets and configs are the file's, and not the image's. */
-const OWN_FILES = ['/etc/hosts', '/etc/hostname', '/etc/resolv.conf', '/etc/machine-id'];
-
 const commit = async (
   { context, flags }: Invocation,
   { stack, detail, reference }: { stack: Stack; detail: ReplicaDetail; reference: string | undefined },
 ): Promise<number> => {
-  const { signal } = context.interrupts;
-  const { status, spec } = detail;
-  const { authorityPaths } = await import('../../engine/machine/authority.ts');
   const images = await (await context.engine()).openImages();
-  const place = { service: status.service, index: status.number, path: '/', layer: true };
-  const image = await images.commit(
-    {
-      imageId: status.imageId,
-      layer: stack.copyFrom(place, signal),
-      leaveOut: [
-        ...OWN_FILES,
-        ...(await authorityPaths()),
-        ...spec.files.map(({ path }) => path),
-        ...spec.mounts.map(({ target }) => target),
-      ],
-      reference,
-      author: flags.string('author'),
-      message: flags.string('message'),
-      changes: flags.list('change'),
-      command: spec.process.args.join(' '),
-      now: context.now(),
-    },
-    signal,
-  );
+  const { commitMachine } = await import('../../engine/docker/machines/disk.ts');
+  const words = {
+    reference,
+    author: flags.string('author'),
+    message: flags.string('message'),
+    changes: flags.list('change'),
+    now: context.now(),
+  };
+  const image = await commitMachine({ stack, detail, images }, words, context.interrupts.signal);
   context.stdout.write(`${image.id}\n`);
   return 0;
 };

@@ -61,6 +61,11 @@ needs(noMkfs).describe('an image of what a machine changed', () => {
     });
   });
 
+  test('what the machine was started with is in its config', async () => {
+    const image = await commit([dir('./')], { runtime: { Cmd: ['serve'], Env: ['A=2', 'B=1'] }, changes: ['ENV C=3'] });
+    expect((await configOf(image.id)).config).toEqual({ Env: ['A=2', 'B=1', 'C=3'], Cmd: ['serve'], WorkingDir: '/srv' });
+  });
+
   test('secrets, mounts and what hypr writes are in no layer, and neither is a folder that only held them', async () => {
     const entries = [
       dir('./'),

@@ -144,6 +144,8 @@ const scopedImages = (all: ImageApi, scope: Scope, machines: () => ReplicaDetail
     pull: forbid,
     tag: forbid,
     commit: forbid,
+    changes: forbid,
+    import: forbid,
     load: forbid,
     save: forbid,
     push: forbid,

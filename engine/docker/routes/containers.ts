@@ -1,9 +1,10 @@
 import type { LogRecord } from '../../model/events.ts';
 import type { ReplicaDetail } from '../../model/types.ts';
-import { ApiError, notHere } from '../http/errors.ts';
+import { ApiError } from '../http/errors.ts';
 import { compileFilters, readFilters } from '../http/filters.ts';
 import type { Query } from '../http/query.ts';
 import type { Call, Routes } from '../http/router.ts';
+import { commitMachine, listMachineChanges } from '../machines/disk.ts';
 import { outputType, type Streams, writeOutput } from '../machines/frames.ts';
 import type { Host } from '../machines/host.ts';
 import { formatProcesses, listProcesses } from '../machines/processes.ts';
@@ -22,13 +23,37 @@ export const containerRoutes = (host: Host): Routes => ({
   },
   'GET /containers/{id}/logs': (call) => sendLogs(host, call),
   'GET /containers/{id}/top': (call) => sendProcesses(host, call),
-  'GET /containers/{id}/changes': () => {
-    throw notHere('docker diff', 'the writable disk of a machine is not read on the host; use: hypr exec NAME find / -newer FILE');
-  },
-  'POST /commit': () => {
-    throw notHere('docker commit', 'the disk of a machine is not turned into an image; write a Dockerfile and use docker build');
-  },
+  'GET /containers/{id}/changes': (call) => sendChanges(host, call),
+  'POST /commit': (call) => commit(host, call),
 });
+
+const KINDS = { changed: 0, added: 1, deleted: 2 } as const;
+
+const sendChanges = async (host: Host, { params, reply, signal }: Call): Promise<void> => {
+  const detail = host.find(params.id ?? '');
+  const images = await host.images();
+  const changes = await host.withStack(detail.stack, (stack) => listMachineChanges({ stack, detail, images }, signal));
+  reply.json(changes.length === 0 ? null : changes.map(({ path, kind }) => ({ Path: path, Kind: KINDS[kind] })));
+};
+
+const commit = async (host: Host, { query, reply, signal }: Call): Promise<void> => {
+  const detail = host.find(query.text('container') ?? '');
+  const images = await host.images();
+  const words = {
+    reference: imageNamed(query.text('repo'), query.text('tag')),
+    author: query.text('author'),
+    message: query.text('comment'),
+    changes: query.list('changes').filter((text) => text !== ''),
+    now: Date.now(),
+  };
+  const { id } = await host.withStack(detail.stack, (stack) => commitMachine({ stack, detail, images }, words, signal));
+  host.events.tell({ type: 'image', action: 'commit', id, attributes: { name: words.reference ?? '' } });
+  reply.json({ Id: id }, 201);
+};
+
+/** An image's name as `repo` and `tag` of a query give it. */
+export const imageNamed = (repository: string | undefined, tag: string | undefined): string | undefined =>
+  repository === undefined || tag === undefined ? repository : `${repository}:${tag}`;
 
 const listContainers = (host: Host, query: Query): unknown[] => {
   const all = host.objects.replicas().sort((a, b) => b.status.createdAt - a.status.createdAt);

@@ -10,12 +10,13 @@ import type { Call, Routes } from '../http/router.ts';
 import type { Host } from '../machines/host.ts';
 import { describeImage, historyOf, summariseImage, taggedName } from '../shapes/image-list.ts';
 import { familiarName, imageRepository } from '../shapes/names.ts';
+import { imageNamed } from './containers.ts';
 import { JsonLines } from './json-lines.ts';
 
 /** Images of the store, and what is pulled and pushed. */
 export const imageRoutes = (host: Host): Routes => ({
   'GET /images/json': (call) => listImages(host, call),
-  'POST /images/create': (call) => pullImage(host, call),
+  'POST /images/create': (call) => (call.query.has('fromSrc') ? importImage(host, call) : pullImage(host, call)),
   'POST /images/load': (call) => loadImages(host, call),
   'POST /images/prune': (call) => pruneImages(host, call),
   'GET /images/search': () => {
@@ -97,9 +98,7 @@ const pullReference = ({ query }: Call): string => {
   const name = query.text('fromImage');
   const tag = query.text('tag');
   if (name === undefined) {
-    throw query.has('fromSrc')
-      ? notHere('docker import', 'use docker build with FROM scratch and ADD files.tar /')
-      : new ApiError(400, 'fromImage is missing');
+    throw new ApiError(400, 'fromImage is missing');
   }
   return tag === undefined || name.includes('@') ? name : `${name}${tag.includes(':') ? '@' : ':'}${tag}`;
 };
@@ -140,6 +139,30 @@ const pullImage = async (host: Host, call: Call): Promise<void> => {
       id: shownName(reference),
       attributes: { name: imageRepository(reference).repository },
     });
+  });
+};
+
+const importImage = async (host: Host, { query, body, reply, signal }: Call): Promise<void> => {
+  const source = query.text('fromSrc') ?? '';
+  if (source !== '-') {
+    throw notHere('docker import of a URL', `use: curl -L ${source} | docker import -`);
+  }
+  const images = await host.images();
+  const lines = new JsonLines(reply);
+  await lines.carry(async () => {
+    const { id } = await images.import(
+      {
+        tar: body.bytes as AsyncIterable<Buffer>,
+        reference: imageNamed(query.text('repo'), query.text('tag')),
+        message: query.text('message') ?? `Imported from ${source}`,
+        changes: query.list('changes').filter((text) => text !== ''),
+        platform: query.text('platform'),
+        now: Date.now(),
+      },
+      signal,
+    );
+    lines.send({ status: id });
+    host.events.tell({ type: 'image', action: 'import', id, attributes: { name: query.text('repo') ?? '' } });
   });
 };
 

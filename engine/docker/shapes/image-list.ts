@@ -32,8 +32,6 @@ export const describeImage = (image: Image): Record<string, unknown> => {
     ...known,
     RepoTags: image.references.filter((name) => !name.includes('@')).map(taggedName),
     Parent: '',
-    Comment: '',
-    Author: '',
     DockerVersion: '',
     VirtualSize: image.size,
     GraphDriver: { Name: 'erofs', Data: null },

@@ -5,5 +5,4 @@ export const DECLARED: Readonly<Record<string, string>> = {
   'docker update --restart no day-made': UPDATE,
   "docker inspect -f '{{.HostConfig.RestartPolicy.Name}}' day-made": `${UPDATE}: it is still that of create`,
   'docker logs day-made': `${UPDATE}: it was started again`,
-  'docker diff day-renamed': 'diff is refused: the writable disk of a machine is not read on the host',
 };

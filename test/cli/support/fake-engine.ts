@@ -363,6 +363,11 @@ export class FakeEngine {
       throw new HyprError('IMAGE_NOT_FOUND', 'no such image');
     };
     return {
+      changes: async () => [],
+      import: async (request) => {
+        this.#record('import', request);
+        return this.images[0] ?? (await unknown());
+      },
       commit: async (request) => {
         this.#record('commit', request);
         return this.images[0] ?? (await unknown());
