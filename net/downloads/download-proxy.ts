@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -6,7 +5,8 @@ import { pipeline } from 'node:stream/promises';
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { endToEndFields } from '../http/end-to-end.ts';
-import { DownloadCache, type Validators } from './download-cache.ts';
+import { responseTo } from '../http/response-to.ts';
+import { DownloadCache, type DownloadWriter, type Validators } from './download-cache.ts';
 
 const log = logger('net');
 
@@ -137,18 +137,34 @@ const forward = async ({ request, response, isAllowed, cache }: Forward): Promis
     fail(response, 403, refusal(url.host));
     return;
   }
-  const own = ['range', 'if-none-match', 'if-modified-since', 'authorization', 'cookie'].some((name) => name in request.headers);
-  const known = request.method === 'GET' && !own ? await cache.find(url.href) : undefined;
-  const answer = await ask(url, request, known);
-  if (answer.statusCode === 304 && known !== undefined) {
-    answer.resume();
-    response.writeHead(200, known.headers);
-    await pipeline(known.read(), response);
-    return;
+  const own = ['range', 'if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'authorization', 'cookie'].some(
+    (name) => name in request.headers,
+  );
+  const mayKeep = request.method === 'GET' && !own;
+  const known = mayKeep ? await cache.find(url.href) : undefined;
+  try {
+    const answer = await ask(url, request, known);
+    if (answer.statusCode === 304 && known !== undefined) {
+      answer.resume();
+      response.writeHead(200, known.headers);
+      await pipeline(known.read(), response);
+      return;
+    }
+    await pass(answer, response, mayKeep && answer.statusCode === 200 ? (headers) => cache.begin(url.href, headers) : undefined);
+  } finally {
+    await known?.close();
   }
+};
+
+type Keep = (headers: Record<string, string | string[]>) => Promise<DownloadWriter | undefined>;
+
+const pass = async (answer: IncomingMessage, response: ServerResponse, keep: Keep | undefined): Promise<void> => {
   const headers = endToEndFields(answer.headers);
   response.writeHead(answer.statusCode ?? 502, headers);
-  const storing = request.method === 'GET' && !own && answer.statusCode === 200 ? await cache.begin(url.href, headers) : undefined;
+  const storing = await keep?.(headers).catch((error: unknown) => {
+    log.debug('a download is not kept', { reason: messageOf(error) });
+    return undefined;
+  });
   try {
     await pipeline(
       answer,
@@ -170,8 +186,7 @@ const forward = async ({ request, response, isAllowed, cache }: Forward): Promis
 const ask = async (url: URL, request: IncomingMessage, known: { validators: Validators } | undefined): Promise<IncomingMessage> => {
   const headers = { ...endToEndFields(request.headers), host: url.host, ...known?.validators };
   const upstream = httpRequest(url, { method: request.method ?? 'GET', headers, agent: false });
-  const answered = once(upstream, 'response') as Promise<[IncomingMessage]>;
+  const answered = responseTo(upstream);
   await Promise.all([pipeline(request, upstream), answered.catch(() => {})]);
-  const [answer] = await answered;
-  return answer;
+  return await answered;
 };

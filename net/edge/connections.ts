@@ -24,6 +24,7 @@ export interface ConnectionHandlers {
 export class Connections {
   readonly #firstByteMs: number;
   readonly #headMs: number;
+  readonly #idleMs: number;
   readonly #http1: http.Server;
   readonly #http2: http2.Http2Server;
   readonly #tls: tls.Server | undefined;
@@ -32,9 +33,14 @@ export class Connections {
   /** Ends of connections that are tunnels. */
   readonly #tunnels = new Set<string>();
 
-  constructor(handlers: ConnectionHandlers, certificates: Certificates | undefined, headMs?: number) {
-    this.#firstByteMs = headMs ?? FIRST_BYTE_MS;
-    this.#headMs = headMs ?? HEAD_MS;
+  constructor(
+    handlers: ConnectionHandlers,
+    certificates: Certificates | undefined,
+    times: { readonly headMs?: number; readonly idleMs?: number } = {},
+  ) {
+    this.#firstByteMs = times.headMs ?? FIRST_BYTE_MS;
+    this.#headMs = times.headMs ?? HEAD_MS;
+    this.#idleMs = times.idleMs ?? 2 * KEEP_ALIVE_MS;
     this.#http1 = this.#serveHttp1(handlers);
     this.#http2 = this.#serveHttp2(handlers);
     this.#tls = certificates === undefined ? undefined : this.#serveTls(certificates);
@@ -150,7 +156,8 @@ export class Connections {
     server.on('session', (session: ServerHttp2Session) => {
       session.setLocalWindowSize(8 * 1024 * 1024);
       // Nothing was asked for so long; open streams count as something.
-      session.setTimeout(2 * KEEP_ALIVE_MS, () => (streams.get(session) ?? 0) === 0 && session.close());
+      session.setTimeout(this.#idleMs);
+      session.on('timeout', () => (streams.get(session) ?? 0) === 0 && session.close());
       countStreams(session);
       session.on('error', () => session.destroy());
     });

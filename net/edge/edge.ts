@@ -44,7 +44,7 @@ export const serveEdge = async (options: EdgeOptions): Promise<Edge> => {
         connections.isTunnel(client) ? refuseTunnel(client) : openTunnel(request, client as Socket, head, parts, connections),
     },
     options.issuer === undefined ? undefined : new Certificates(options.issuer, domain),
-    options.headMs,
+    options,
   );
   const servers: Server[] = [];
   const close = async (): Promise<void> => {

@@ -136,6 +136,8 @@ class Forwarding implements Dispatcher.DispatchHandler {
     // A kept connection may be closed by the service in the very moment it is used again (RFC 9110, section 9.2.2).
     if (!this.#isRetry && isBroken(error) && exchange.body === undefined && SAFE.has(exchange.method)) {
       this.#isRetry = true;
+      // What was held back is of the attempt that failed.
+      this.#held = undefined;
       this.send();
       return;
     }

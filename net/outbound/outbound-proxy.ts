@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -7,6 +6,7 @@ import pLimit from 'p-limit';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { endToEndFields } from '../http/end-to-end.ts';
+import { responseTo } from '../http/response-to.ts';
 import type { NetworkPolicy } from '../types.ts';
 import { type Admission, openDestination, type Refused, type Resolve } from './open-destination.ts';
 import { RateLimit } from './rate.ts';
@@ -162,13 +162,13 @@ const forward = async (input: { request: IncomingMessage; response: ServerRespon
   }
   response.destroyed ? opened.socket.destroy() : response.once('close', () => opened.socket.destroy());
   const upstream = ask(url, request, opened.socket);
-  const answered = once(upstream, 'response') as Promise<[IncomingMessage]>;
+  const answered = responseTo(upstream);
   upstream.on('error', () => {});
   // An answer may come before the request has been read to its end: the rest is read and dropped then.
   request.on('error', () => {});
   upstream.once('close', () => request.unpipe(upstream).resume());
   request.pipe(upstream);
-  const [reply] = await answered;
+  const reply = await answered;
   response.writeHead(reply.statusCode ?? 502, endToEndFields(reply.headers));
   await pipeline(reply, response);
 };

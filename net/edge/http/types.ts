@@ -15,6 +15,8 @@ export interface EdgeOptions {
   readonly onEvent?: (event: EdgeEvent) => void;
   /** How long a client may take for its first byte, and for the head of a request; for tests. */
   readonly headMs?: number;
+  /** How long a connection of HTTP/2 may be without requests; for tests. */
+  readonly idleMs?: number;
 }
 
 export interface LeafIssuer {

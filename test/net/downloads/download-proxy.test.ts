@@ -16,6 +16,10 @@ const origin = createServer((request, response) => {
   seen.push(`${request.method} ${request.url} ${asked ?? '-'} ${request.headers['proxy-connection'] ?? ''}`.trim());
   if (asked === version) {
     response.writeHead(304).end();
+  } else if (request.url === '/upgrade') {
+    request.socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n');
+  } else if (request.url === '/zip' && request.headers['accept-encoding'] !== undefined) {
+    response.writeHead(200, { etag: version, 'content-encoding': 'gzip', vary: 'accept-encoding' }).end('zipped');
   } else if (request.url === '/short') {
     response.writeHead(200, { etag: version, 'content-length': 50 }).write('half');
     setImmediate(() => response.destroy());
@@ -82,6 +86,16 @@ describe('the proxy of a build', () => {
     expect(await get(url)).toEqual([200, 'body "2"']);
     expect(await get(url, { range: 'bytes=0-1' })).toEqual([200, 'body "2"']);
     expect(seen).toEqual(['GET /a -', 'GET /a "1"', 'GET /a "1"', 'GET /a -']);
+  });
+
+  it('gives what is encoded to whoever asked for it only', async () => {
+    const url = `http://127.0.0.1:${port}/zip`;
+    expect(await get(url, { 'accept-encoding': 'gzip' })).toEqual([200, 'zipped']);
+    expect(await get(url)).toEqual([200, `body ${version}`]);
+  });
+
+  it('answers with 502 when a server upgrades what nobody asked it to', async () => {
+    expect((await get(`http://127.0.0.1:${port}/upgrade`))[0]).toBe(502);
   });
 
   it('never keeps half an answer', async () => {

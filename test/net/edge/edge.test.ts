@@ -49,6 +49,25 @@ const echo = (request: IncomingMessage, response: http.ServerResponse): void => 
 };
 
 describe('edge › requests over HTTP/1.1', () => {
+  it('are asked again of a service that broke off a refusal, and get only what it says then', async () => {
+    let count = 0;
+    const service = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', () => {
+        if (++count > 1) {
+          socket.end('HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello');
+          return;
+        }
+        // The edge holds it back, to see whether it is the refusal of a dev server.
+        socket.write('HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain\r\ncontent-length: 100\r\n\r\npartial', () => socket.destroy());
+      });
+    });
+    house.name('web.shop', await house.serve(service));
+    const port = await house.open();
+    expect(await ask(port, 'web.shop.hypr')).toMatchObject({ status: 200, body: 'hello' });
+    expect(count).toBe(2);
+  });
+
   it('reach the service of their Host, which is told who asked for what', async () => {
     house.name('web.shop', await house.serve(http.createServer(echo)));
     const port = await house.open();

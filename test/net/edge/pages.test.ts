@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
+import http2 from 'node:http2';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { certificateNames } from '../../../net/edge/certificates.ts';
@@ -255,5 +256,21 @@ describe('slow clients', () => {
     await once(socket, 'close');
     const silent = connect(port, '127.0.0.1');
     await once(silent, 'close');
+  });
+
+  it('over HTTP/2 are let go when they ask for nothing any more, also after a request that took longer', async () => {
+    const service = http.createServer((_request, response) => setTimeout(() => response.end('late'), 700));
+    house.name('web.shop', await house.serve(service));
+    const port = await house.open({ idleMs: 200 });
+    const client = http2.connect(`http://127.0.0.1:${port}`);
+    const closed = once(client, 'close');
+    const request = client.request({ ':path': '/', ':authority': 'web.shop.hypr' });
+    let text = '';
+    request.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+    await once(request, 'end');
+    expect(text).toBe('late');
+    await closed;
   });
 });

@@ -68,6 +68,21 @@ const open = (policy: NetworkPolicy, more: Partial<OutboundProxyOptions> = {}) =
 
 const status = (answer: string): number => Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]);
 
+test.each([
+  ['an upgrade that nobody asked for', 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'],
+  ['nothing', ''],
+])('the outbound proxy › answers a request with 502 when it gets %s', async (_what, reply) => {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => (reply === '' ? socket.destroy() : socket.write(reply)));
+  });
+  server.listen(0, outside);
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  const { ask } = open(allow({ to: [outside] }));
+  expect(status(await ask(`GET http://${outside}:${(server.address() as AddressInfo).port}/ HTTP/1.1\r\nhost: x`))).toBe(502);
+});
+
 describe('the proxy of a machine without a NIC', () => {
   test('opens a tunnel to what is listed by name and by range together', async () => {
     const { dial, refused, resolved } = open(allow({ to: ['echo.example'] }, { to: [`${outside}/32`] }));
