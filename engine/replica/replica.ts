@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { neverAborts } from '../../base/abort.ts';
 import { messageOf } from '../../base/errors.ts';
 import { sweepPendingProcesses } from '../../base/host/pending-processes.ts';
 import { logger } from '../../base/log.ts';
@@ -66,6 +67,7 @@ export class Replica {
       awaitPort: parts.listeners.awaitPort,
       letGo: (run) => this.#end.letGo(run),
       takeOver: (adopted, patch) => this.#start.takeOver(adopted, patch),
+      awaitSilent: () => this.#awaitResumed(),
     });
   }
 
@@ -177,6 +179,7 @@ export class Replica {
     if (this.row.state === 'suspended') {
       // Its memory holds data that its disks lack, so it resumes and shuts down properly.
       await this.suspension.resume(AbortSignal.timeout(RESUME_MS), { giveUp: true });
+      await this.#endSilent(options.graceMs);
     }
     await this.#end.stop(options.graceMs);
   }
@@ -238,6 +241,22 @@ export class Replica {
   /** Takes over a run that an earlier supervisor started; a machine that does not answer for now is waited for (`adoption.ended`). */
   adopt(signal: AbortSignal): Promise<Adopted> {
     return this.adoption.begin(signal);
+  }
+
+  /** Its machine runs again from disk and does not answer yet: all it has is in that machine. */
+  async #awaitResumed(): Promise<void> {
+    const { name } = this.row;
+    if ((await this.adoption.begin(neverAborts())) === 'silent') {
+      this.#parts.context.bus.emit({ type: 'warning', message: `${name} does not respond; it is taken over as soon as it does` });
+    }
+    void this.adoption.ended().then(async (ended) => {
+      if (ended === 'gone') {
+        this.lost('its machine ended before it answered');
+      } else if (ended === 'adopted' && this.row.state !== 'paused') {
+        await this.run?.guest.setClock(Date.now()).catch(() => {});
+      }
+      this.settled();
+    });
   }
 
   /** Goes on with a stop that the earlier supervisor had begun. */

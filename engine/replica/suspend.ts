@@ -4,7 +4,7 @@ import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { AwaitPort } from '../../net/ports/publish.ts';
-import type { SavedMachine } from '../../vmm/model/machine.ts';
+import type { Machine, SavedMachine } from '../../vmm/model/machine.ts';
 import { connectNics, networkNics } from '../machine/boot-machine.ts';
 import { openDockerSockets } from '../machine/docker-sockets.ts';
 import { openOutbound } from '../machine/outbound.ts';
@@ -30,6 +30,8 @@ export interface SuspensionOptions {
   readonly letGo: (run: Run) => Promise<void>;
   readonly awaitPort: AwaitPort;
   readonly takeOver: (adopted: AdoptedRun, patch: Partial<VmRow>) => Promise<void>;
+  /** Waits for a machine that runs again and does not answer in time, as for one that an earlier supervisor left. */
+  readonly awaitSilent: () => Promise<void>;
 }
 
 /** Suspends a replica to disk (pause, save, suspend) and resumes it, once. */
@@ -97,10 +99,10 @@ export class Suspension {
   /**
    * Resumes where it was suspended. Returns the reason if its memory is of no use: the replica then counts as ended, with its disks
    * unchanged. Throws what fails before the guest runs, and then nothing has changed and it can be tried again; with `giveUp`
-   * that ends it, too.
+   * that ends it, too. A guest that runs again and does not answer has its memory nowhere else: it is not ended, but waited for.
    */
   async resume(signal: AbortSignal, { giveUp = false } = {}): Promise<string | undefined> {
-    const { record, context, takeOver, awaitPort } = this.#options;
+    const { record, context, takeOver, awaitPort, awaitSilent } = this.#options;
     const { saved } = this.#row;
     if (saved === undefined) {
       throw new HyprError('STACK_NOT_RUNNING', `${this.#row.name} is not suspended`);
@@ -110,7 +112,13 @@ export class Suspension {
       record.update({ machine: machine.record, saved: undefined, state: nextState(this.#row.state, 'resume') });
     try {
       const restored = await restoreRun({ row: this.#row, saved, context: { ...context, onMachine, awaitPort } }, signal);
-      await takeOver(restored, saved.paused ? { state: nextState('running', 'pause') } : {});
+      const patch = saved.paused ? { state: nextState('running', 'pause') } : {};
+      if (restored === 'silent') {
+        record.update(patch);
+        await awaitSilent();
+      } else {
+        await takeOver(restored, patch);
+      }
       record.emit('resume');
       return undefined;
     } catch (error) {
@@ -151,10 +159,14 @@ const withoutLoss = ({ name, service }: VmRow, error: unknown): HyprError =>
     cause: error,
   });
 
-/** Resumes the machine with its workload and its ports. After a failure no machine is left. `asked` counts until the guest runs. */
-const restoreRun = async ({ row, saved, context }: RestoreInput, asked: AbortSignal): Promise<AdoptedRun> => {
+/**
+ * Resumes the machine with its workload and its ports. After a failure no machine is left; one that is `silent` runs and has not answered in
+ * time. `asked` counts until the guest runs.
+ */
+const restoreRun = async ({ row, saved, context }: RestoreInput, asked: AbortSignal): Promise<AdoptedRun | 'silent'> => {
   const { platform } = context;
   const cleanup = new Cleanup();
+  let running: Machine | undefined;
   try {
     const networks = await Promise.all(row.spec.networks.map((attachment) => context.networks.ensure(attachment.key, asked)));
     const leased = context.networks.lease(row);
@@ -170,6 +182,7 @@ const restoreRun = async ({ row, saved, context }: RestoreInput, asked: AbortSig
     cleanup.defer(() => machine.delete());
     context.onMachine(machine);
     const signal = AbortSignal.timeout(TAKE_OVER_MS);
+    running = machine;
     await machine.resume(signal);
     const guest = await platform.connectGuest(machine.record.agentSocket, { signal, timeout: AGENT_DEADLINE_MS });
     cleanup.defer(() => guest.close());
@@ -184,6 +197,12 @@ const restoreRun = async ({ row, saved, context }: RestoreInput, asked: AbortSig
     cleanup.disarm();
     return { run: { machine, guest, process, names: undefined, env: row.env ?? [], abort: new AbortController() }, ...ports };
   } catch (error) {
+    if (running !== undefined && error instanceof HyprError && error.code === 'HYPR_TIMEOUT') {
+      log.warn('resumed, and does not answer', { replica: row.name, error: messageOf(error) });
+      cleanup.disarm();
+      running.release();
+      return 'silent';
+    }
     await cleanup.run().catch(() => {});
     throw error;
   }

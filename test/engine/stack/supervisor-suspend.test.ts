@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
 
@@ -135,6 +135,36 @@ describe('a suspended stack', () => {
     await stack.verb('stop', { services: ['web'] });
     expect(stack.row('shop-web-1')).toMatchObject({ state: 'exited' });
     expect(existsSync(savedFile(stack, 'shop-web-1'))).toBe(false);
+  });
+
+  test('that runs again and answers late is waited for: its memory is nowhere else', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, { web: {} }));
+    await stack.verb('suspend');
+    const late = new HyprError('HYPR_TIMEOUT', 'no answer of the guest agent');
+    const { connectGuest } = stack.platform;
+    Object.assign(stack.platform, { connectGuest: vi.fn(connectGuest).mockRejectedValueOnce(late).mockRejectedValueOnce(late) });
+    await stack.verb('resume');
+    expect(stack.row('shop-web-1')).toMatchObject({ state: 'running', restarts: 0 });
+    expect(stack.platform.journal.filter((line) => line === 'restore shop-web-1')).toHaveLength(1);
+    const guest = stack.platform.guest('shop-web-1');
+    await vi.waitFor(() => expect(guest.clocks).toHaveLength(1));
+    await stack.verb('stop');
+    expect([stack.row('shop-web-1').exitCode, guest.powerOffs.length]).toEqual([143, 1]);
+  });
+
+  test('that runs again, does not answer and ends is lost', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, { web: {} }));
+    await stack.verb('suspend');
+    const silent = async () => {
+      stack.platform.vmm.machines.get('shop-web-1')?.crash('killed');
+      throw new HyprError('HYPR_TIMEOUT', 'no answer of the guest agent');
+    };
+    Object.assign(stack.platform, { connectGuest: silent });
+    await stack.verb('resume');
+    await stack.reach('shop-web-1', 'exited');
+    expect(stack.row('shop-web-1')).toMatchObject({ exitCode: 137, reason: 'its machine ended before it answered' });
   });
 
   test('that changed in the file is replaced', async () => {
