@@ -3,6 +3,8 @@ import { type RunResult, runProgram } from '../../base/host/process.ts';
 import { sanitiseText } from '../../base/sanitise.ts';
 import { readSecretLine } from '../model/secret-line.ts';
 import type { BuildRequest, SshForward } from '../model/types.ts';
+import { isSameServer } from '../registry/transport/same-server.ts';
+import { findRedirect } from './find-redirect.ts';
 
 /** What git may use to authenticate to servers. */
 export interface GitAccess {
@@ -18,11 +20,14 @@ export interface GitRun {
   readonly signal: AbortSignal;
   /** The remote that git connects to; undefined if none. */
   readonly remote?: { readonly url: string; readonly credentials: string | undefined };
+  /** The address in git's arguments where that was redirected to `remote`. */
+  readonly from?: string | undefined;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
 }
 
 const TIMEOUT = 30 * 60_000;
+const MAX_REDIRECTS = 5;
 const PASSED = /^(PATH|LANG|TMPDIR|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|SSL_CERT_(FILE|DIR)|GIT_SSL_CAINFO|GIT_SSL_CAPATH)$/;
 
 /**
@@ -31,9 +36,34 @@ const PASSED = /^(PATH|LANG|TMPDIR|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|S
  * git.
  */
 export const runGit = async (args: readonly string[], run: GitRun): Promise<RunResult> => {
+  let next: GitRun = run;
+  for (let redirects = 0; ; redirects++) {
+    const header = await authorizationOf(next);
+    const result = await runOnce(args, next, header);
+    const to = header === undefined || result.code === 0 || redirects === MAX_REDIRECTS ? undefined : await redirected(next, header);
+    if (to === undefined) {
+      return result;
+    }
+    next = { ...to, from: run.remote?.url };
+  }
+};
+
+/** Git sends a header wherever it is redirected: with one it may not follow, so that this is done here. */
+const redirected = async (run: GitRun, header: string): Promise<GitRun | undefined> => {
+  const { remote, access, signal } = run;
+  const url = remote && (await findRedirect(remote.url, header, signal));
+  if (url === undefined) {
+    return undefined;
+  }
+  const isSame = isSameServer(new URL(remote?.url ?? ''), new URL(url));
+  const credentials = isSame ? remote?.credentials : undefined;
+  return { ...run, remote: { url, credentials }, access: { ...access, onlyNamed: access.onlyNamed === true || !isSame } };
+};
+
+const runOnce = async (args: readonly string[], run: GitRun, header: string | undefined): Promise<RunResult> => {
   try {
     return await runProgram('git', args, {
-      env: { ...inherited(), ...FIXED, ...sshEnv(run.access.ssh), ...(await configEnv(run)), ...run.env },
+      env: { ...inherited(), ...FIXED, ...sshEnv(run.access.ssh), ...configEnv(run, header), ...run.env },
       signal: run.signal,
       timeout: TIMEOUT,
       ...(run.cwd === undefined ? {} : { cwd: run.cwd }),
@@ -120,8 +150,8 @@ const CONFIG: ReadonlyArray<readonly [string, string]> = [
 
 const inherited = (): NodeJS.ProcessEnv => Object.fromEntries(Object.entries(process.env).filter(([name]) => PASSED.test(name)));
 
-const configEnv = async (run: GitRun): Promise<Record<string, string>> => {
-  const pairs = [...CONFIG, ...(await authConfig(run))];
+const configEnv = (run: GitRun, header: string | undefined): Record<string, string> => {
+  const pairs = [...CONFIG, ...remoteConfig(run, header)];
   const entries = pairs.flatMap(([key, value], index) => [
     [`GIT_CONFIG_KEY_${index}`, key],
     [`GIT_CONFIG_VALUE_${index}`, value],
@@ -129,20 +159,30 @@ const configEnv = async (run: GitRun): Promise<Record<string, string>> => {
   return { GIT_CONFIG_COUNT: String(pairs.length), ...Object.fromEntries(entries) };
 };
 
+const remoteConfig = ({ remote, from }: GitRun, header: string | undefined): Array<readonly [string, string]> => [
+  ...(remote === undefined || from === undefined ? [] : [[`url.${remote.url}.insteadOf`, from] as const]),
+  ...(remote === undefined || header === undefined
+    ? []
+    : [
+        [`http.${new URL(remote.url).origin}/.extraHeader`, `Authorization: ${header}`] as const,
+        ['http.followRedirects', 'false'] as const,
+      ]),
+];
+
 /** As in BuildKit: GIT_AUTH_HEADER or GIT_AUTH_TOKEN, first those for the host; they are sent to that host only. */
-const authConfig = async ({ remote, access: { secrets, onlyNamed } }: GitRun): Promise<Array<readonly [string, string]>> => {
+const authorizationOf = async ({ remote, access: { secrets, onlyNamed } }: GitRun): Promise<string | undefined> => {
   if (remote === undefined || !/^https?:/i.test(remote.url)) {
-    return [];
+    return undefined;
   }
-  const { host, origin } = new URL(remote.url);
-  const header =
+  const { host } = new URL(remote.url);
+  return (
     (await readSecretLine(secrets, `GIT_AUTH_HEADER.${host}`)) ??
     basicToken(await readSecretLine(secrets, `GIT_AUTH_TOKEN.${host}`)) ??
     (remote.credentials === undefined ? undefined : basic(remote.credentials)) ??
     (onlyNamed
       ? undefined
-      : ((await readSecretLine(secrets, 'GIT_AUTH_HEADER')) ?? basicToken(await readSecretLine(secrets, 'GIT_AUTH_TOKEN'))));
-  return header === undefined ? [] : [[`http.${origin}/.extraHeader`, `Authorization: ${header}`]];
+      : ((await readSecretLine(secrets, 'GIT_AUTH_HEADER')) ?? basicToken(await readSecretLine(secrets, 'GIT_AUTH_TOKEN'))))
+  );
 };
 
 const basic = (text: string): string => `basic ${Buffer.from(text).toString('base64')}`;

@@ -100,7 +100,8 @@ const fetch = async (
   { source, commit, options }: { source: GitSource; commit: Commit; options: GitOptions },
 ): Promise<void> => {
   const { remote, credentials } = source;
-  const run: GitRun = { access: options.access, signal: options.signal, remote: { url: remote, credentials } };
+  const local: GitRun = { access: options.access, signal: options.signal };
+  const run: GitRun = { ...local, remote: { url: remote, credentials } };
   // We hold the lock, so these files are leftovers of a git that was killed.
   await rm(join(folder, 'shallow.lock'), { force: true });
   const git = ['--git-dir', folder];
@@ -114,9 +115,9 @@ const fetch = async (
   let last = { code: 1, stdout: '', stderr: '' };
   for (const attempt of attempts) {
     last = await runGit([...git, ...attempt], run);
-    const has = await runGit([...git, 'cat-file', '-e', `${commit.id}^{commit}`], run);
+    const has = await runGit([...git, 'cat-file', '-e', `${commit.id}^{commit}`], local);
     if (last.code === 0 && has.code === 0) {
-      await mustGit(`cannot keep ${commit.id}`, [...git, 'update-ref', `refs/hypr/${commit.id}`, `${commit.id}^{commit}`], run);
+      await mustGit(`cannot keep ${commit.id}`, [...git, 'update-ref', `refs/hypr/${commit.id}`, `${commit.id}^{commit}`], local);
       return;
     }
     options.signal.throwIfAborted();

@@ -5,6 +5,7 @@ import { diskError } from '../../../base/host/files.ts';
 import { readSecretLine } from '../../model/secret-line.ts';
 import type { BuildRequest } from '../../model/types.ts';
 import { trustedAuthorities } from '../../registry/config/certificates.ts';
+import { isSameServer } from '../../registry/transport/same-server.ts';
 import { StepFault } from '../layer/step-error.ts';
 import { DownloadStore, type Remembered } from './download-store.ts';
 
@@ -183,12 +184,3 @@ const authorizationFor = async (url: URL, secrets: Options['secrets']): Promise<
   const basic = own === undefined ? undefined : `Basic ${Buffer.from(own).toString('base64')}`;
   return (await readSecretLine(secrets, `HTTP_AUTH_HEADER_${hostname}`)) ?? basic;
 };
-
-/** Credentials follow a redirect on the same server, or from http to https of the same name; nowhere else. */
-const isSameServer = (first: URL, target: URL): boolean =>
-  target.origin === first.origin ||
-  (target.hostname === first.hostname &&
-    first.protocol === 'http:' &&
-    target.protocol === 'https:' &&
-    first.port === '' &&
-    target.port === '');

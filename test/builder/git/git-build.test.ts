@@ -119,6 +119,30 @@ describe('git as a build context', () => {
       expect(server.authorizations).toContain(`basic ${Buffer.from('x-access-token:s3cret').toString('base64')}`);
     });
 
+    it('sends no secret to where a server redirects, but that of the host there', async () => {
+      other.serve(server.folder);
+      server.commit('r', { foo: 'F' });
+      server.redirect = (path) => `${other.url}${path}`;
+      expect(await show((await build({})).tree)).toEqual({ foo: 'F' });
+      expect([...other.authorizations]).toEqual(['']);
+      other.authorization = 'basic own';
+      server.commit('r', { foo: 'G' });
+      expect(await show((await build({ [`GIT_AUTH_HEADER.${new URL(other.url).host}`]: { value: 'basic own' } })).tree)).toEqual({
+        foo: 'G',
+      });
+      expect((await thrown(build({ 'GIT_AUTH_TOKEN.elsewhere': { value: 'x' } }))).hint).toContain('GIT_AUTH_TOKEN');
+      expect([...other.authorizations].sort()).toEqual(['', 'basic own']);
+    });
+
+    it('sends the secret on where a repository was renamed on its server', async () => {
+      server.commit('new', { foo: 'F' });
+      server.authorization = `basic ${Buffer.from('x-access-token:s3cret').toString('base64')}`;
+      server.redirect = (path) => (path.startsWith('/r.git') ? path.replace('/r.git', '/new.git') : undefined);
+      expect(await show((await build({})).tree)).toEqual({ foo: 'F' });
+      server.redirect = (path) => path;
+      expect(await thrown(build({}))).toMatchObject({ code: 'BUILD_FAILED' });
+    });
+
     it('sends the secret of a host to a submodule there, and the one without a host to a submodule of the same server', async () => {
       server.commit('r', { foo: 'F' });
       submodule('r', `${server.url}/s.git`);

@@ -16,6 +16,8 @@ export class GitServer {
   readonly requests: string[] = [];
   /** `Authorization` that came; empty: there was none. */
   readonly authorizations = new Set<string>();
+  /** Where a request is sent on to. */
+  redirect: ((path: string) => string | undefined) | undefined;
   url = '';
 
   async start(): Promise<void> {
@@ -67,6 +69,11 @@ export class GitServer {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     this.requests.push(request.url ?? '');
     this.authorizations.add(request.headers.authorization ?? '');
+    const location = this.redirect?.(request.url ?? '');
+    if (location !== undefined) {
+      response.writeHead(302, { location }).end();
+      return;
+    }
     if (this.authorization !== undefined && request.headers.authorization !== this.authorization) {
       response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end();
       return;
