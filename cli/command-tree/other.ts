@@ -77,6 +77,41 @@ const publish: CommandSpec = {
 
 export const stackCommands: readonly CommandSpec[] = [config, publish, ...refused];
 
+/** docker's contexts choose an engine: there is one, which is docker's default. */
+const context: CommandSpec = {
+  name: 'context',
+  usage: 'COMMAND',
+  summary: "docker's contexts: the one engine of this host",
+  commands: [
+    {
+      name: 'ls',
+      usage: '[OPTIONS]',
+      summary: 'List the one context',
+      flags: [string('format', 'table, json, or a Go template', { value: 'FORMAT' }), bool('q,quiet', 'Print the name only')],
+      maxArgs: 0,
+      load: async () => (await import('../commands/context.ts')).runContextLs,
+    },
+    {
+      name: 'show',
+      usage: '',
+      summary: 'Print the name of the context',
+      maxArgs: 0,
+      load: async () => (await import('../commands/context.ts')).runContextShow,
+    },
+    {
+      name: 'use',
+      usage: 'CONTEXT',
+      summary: 'Choose the one context',
+      minArgs: 1,
+      maxArgs: 1,
+      load: async () => (await import('../commands/context.ts')).runContextUse,
+    },
+    ...['create', 'export', 'import', 'inspect', 'rm', 'update'].map((name) =>
+      refusedCommand(name, `docker's context ${name}`, 'there is one engine, on this host; choose a stack with -p or a file with -f'),
+    ),
+  ],
+};
+
 /** Docker's own commands that somebody may try: what there is instead. */
 const notHere: readonly CommandSpec[] = [
   refusedCommand(
@@ -84,12 +119,12 @@ const notHere: readonly CommandSpec[] = [
     'Change limits of a container',
     'a machine has its size from its start on; change the Compose file and use: hypr up',
   ),
-  refusedCommand('context', 'Choose a docker engine', 'there is one engine, on this host; choose a stack with -p or a file with -f'),
   refusedCommand('search', 'Search a registry', 'registries have no search that works for all of them; look for images in the browser'),
   ...['swarm', 'node', 'service', 'stack', 'secret', 'checkpoint', 'plugin'].map((name) =>
     refusedCommand(name, `docker's ${name}`, 'hypr runs on one host, without a daemon and its clusters and plugins'),
   ),
   refusedCommand('manifest', 'Manifests in registries', 'images of several platforms are pushed by: hypr build --platform … --push'),
+  context,
 ].map((command) => ({ ...command, hidden: true }));
 
 export const versionCommand: CommandSpec = {

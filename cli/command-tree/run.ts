@@ -193,6 +193,7 @@ export const replicaCommands: readonly CommandSpec[] = [
     flags: [
       bool('a,archive', 'Keep owners and modes'),
       bool('L,follow-link', 'Copy what a link points to'),
+      bool('q,quiet', 'Say nothing of how far it is, which hypr never does', { hidden: true }),
       bool('all', 'One-offs, too', { ignored: 'the replicas of the service are copied to' }),
       index,
     ],

@@ -104,8 +104,17 @@ const readFilters = (filters: readonly string[], all: readonly Image[]): Filters
 /** `hypr rmi`. */
 export const runRmi: Handler = async ({ context, args, flags }) => {
   const images = await (await context.engine()).openImages();
-  const lines = await images.remove(args, { force: flags.bool('force') });
-  context.stdout.write(lines.map((line) => `${sanitiseName(line)}\n`).join(''));
+  const force = flags.bool('force');
+  try {
+    const lines = await images.remove(args, { force });
+    context.stdout.write(lines.map((line) => `${sanitiseName(line)}\n`).join(''));
+  } catch (error) {
+    // As docker: what is not there needs no removing.
+    if (!force || !(error instanceof HyprError && error.code === 'IMAGE_NOT_FOUND')) {
+      throw error;
+    }
+    context.stderr.write([error.message, ...error.details].map((line) => `${sanitiseName(line)}\n`).join(''));
+  }
   return 0;
 };
 
@@ -119,13 +128,19 @@ export const runTag: Handler = async ({ context, args }) => {
 /** `hypr image inspect`: docker's keys, one JSON array. */
 export const runInspect: Handler = async ({ context, args, flags }) => {
   const images = await (await context.engine()).openImages();
-  const found = await Promise.all(args.map(async (name) => inspectImage(await images.inspect(name))));
+  const results = await Promise.allSettled(args.map(async (name) => inspectImage(await images.inspect(name))));
+  const found = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const missing = results.find((result) => result.status === 'rejected');
   const format = flags.string('format');
   if (format === undefined || format === 'json') {
     context.stdout.write(`${JSON.stringify(found, null, 4)}\n`);
   } else {
     const render = compileTemplate(format);
     context.stdout.write(found.map((image) => `${render(image)}\n`).join(''));
+  }
+  if (missing !== undefined) {
+    // After those that were found, as docker: scripts read an empty list.
+    throw missing.reason;
   }
   return 0;
 };

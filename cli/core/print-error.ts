@@ -70,7 +70,13 @@ const bugLines = (error: HyprError, style: ErrorStyle, paint: Paint): string[] =
 };
 
 // Interrupts end with 130 as docker compose's do; everything else is 1.
-export const exitCodeOf = (error: unknown): number => (toHyprError(error).code === ('HYPR_CANCELLED' satisfies ErrorCode) ? 130 : 1);
+export const exitCodeOf = (error: unknown): number => {
+  const { code, reason } = toHyprError(error);
+  return code === ('HYPR_CANCELLED' satisfies ErrorCode) ? 130 : ((reason === undefined ? undefined : UNSTARTED[reason]) ?? 1);
+};
+
+/** A program in a machine that could not be started, as a shell has it. */
+const UNSTARTED: Readonly<Record<string, number>> = { programNotFound: 127, programNotStarted: 126 };
 
 /** Throws what failed, if anything did: one error as it is, several under `message` with the code of the first. */
 export const throwFailures = (failures: readonly unknown[], message: string): void => {

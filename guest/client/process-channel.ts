@@ -247,7 +247,7 @@ export class GuestExecError extends HyprError {
   readonly exitCode: number;
 
   constructor(exitCode: number, message: string) {
-    super('GUEST_EXEC', message);
+    super('GUEST_EXEC', message, { reason: exitCode === STATUS.notFound ? 'programNotFound' : 'programNotStarted' });
     this.exitCode = exitCode;
   }
 }

@@ -175,10 +175,9 @@ const startExec = async (host: Host, { params, body, reply, signal, version }: C
       record.session = await stack.exec({ ...record.options, detach: false, size });
     } catch (error) {
       record.state = 'ended';
-      record.exitCode = NOT_FOUND;
-      throw error instanceof HyprError && error.code === 'GUEST_EXEC'
-        ? new ApiError(400, `exec failed: ${error.message}: executable file not found in $PATH`)
-        : error;
+      const isExec = error instanceof HyprError && error.code === 'GUEST_EXEC';
+      record.exitCode = isExec && error.reason === 'programNotFound' ? NOT_FOUND : NOT_STARTED;
+      throw isExec ? new ApiError(400, `exec failed: ${error.message}`) : error;
     }
     tell(host, detail, `exec_start: ${record.options.args.join(' ')}`, record);
     const running = { host, detail, record, session: record.session };
@@ -201,6 +200,7 @@ const startExec = async (host: Host, { params, body, reply, signal, version }: C
 
 /** Of a program that could not be started, as a shell has it. */
 const NOT_FOUND = 127;
+const NOT_STARTED = 126;
 
 /** Until the program ends, also when the client leaves, as in docker. Never rejects. */
 const carryExec = async (

@@ -76,6 +76,24 @@ describe('images', () => {
   });
 });
 
+describe('images that are not there', () => {
+  test('inspect prints those that are, an empty list otherwise, and fails', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'image inspect nothing')).toBe(1);
+    expect(context.stdout.text).toBe('[]\n');
+    expect(context.stderr.text).toContain('IMAGE_NOT_FOUND');
+  });
+});
+
+test("the one engine is docker's default context", async () => {
+  const context = fakeContext();
+  expect(await run(context, 'context show')).toBe(0);
+  expect(await run(context, 'context ls --format {{.Name}}')).toBe(0);
+  expect(await run(context, 'context use default')).toBe(0);
+  expect(context.stdout.text).toBe('default\ndefault\ndefault\nCurrent context is now "default"\n');
+  expect(await run(context, 'context use other')).toBe(1);
+});
+
 describe('pull, build, save and load', () => {
   let folder = '';
   beforeAll(async () => {

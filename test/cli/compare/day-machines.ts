@@ -78,7 +78,7 @@ export const CREATE: readonly string[] = [
 ];
 
 export const RUNNING: readonly string[] = [
-  'docker run -d --name day-web --label day=1 --label tier=web -p 127.0.0.1::80 -e GREETING=hi --health-cmd "true" --health-interval 1s busybox sh -c "mkdir -p /www; echo page > /www/index.html; echo ready; echo warn >&2; exec httpd -f -p 80 -h /www"',
+  'docker run -d --name day-web --label day=1 --label tier=web -p 127.0.0.1::80 -e GREETING=hi --health-cmd "true" --health-interval 1s busybox sh -c "mkdir -p /www; echo page > /www/index.html; echo warn >&2; sleep 1; echo ready; exec httpd -f -p 80 -h /www"',
   'docker run -d --name day-web busybox true',
   "docker ps --filter name=day- --format '{{.Names}}'",
   'docker ps --filter name=day-web',

@@ -27,6 +27,6 @@ const CLASSES: ReadonlyArray<readonly [string, RegExp]> = [
   ['template', /template/i],
   ['conflict', /already (in use|exists)|conflict|is in use|being used|has active endpoints|cannot remove/i],
   ['not running', /is not running|not running|already paused|is not paused/i],
-  ['not found', /no such|not found|unable to find|does not exist|could not find|there is no\b|cannot find/i],
+  ['not found', /no such|not found|ENOTFOUND|is not in the store|unable to find|does not exist|could not find|there is no\b|cannot find/i],
   ['invalid', /invalid|not a valid|is not valid|must be|wants\b|does not know/i],
 ];
