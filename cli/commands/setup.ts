@@ -6,7 +6,7 @@ import { BUNDLE_STEPS, type DoctorCheck, SETUP_STEPS } from '../../engine/model/
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
 import type { Flags } from '../core/flags.ts';
-import { say } from '../core/output.ts';
+import { foldFor, say } from '../core/output.ts';
 import { hasUnicode, paintFor } from '../core/style.ts';
 import { HYPR_VERSION } from '../core/version.ts';
 import { withSteps } from './first-setup.ts';
@@ -82,15 +82,16 @@ export const runDoctor: Handler = async ({ context, flags }) => {
   }
   const paint = paintFor(context, context.stdout, flags);
   const column = hasUnicode(context.env) ? 0 : 1;
+  const write = (line: string): boolean => context.stdout.write(foldFor(context.stdout, `${line}\n`));
   for (const check of checks) {
     const detail = check.detail ? `: ${sanitiseText(check.detail)}` : '';
-    context.stdout.write(`${paint(COLOURS[check.status], MARKS[check.status][column])} ${sanitiseText(check.title)}${detail}\n`);
+    write(`${paint(COLOURS[check.status], MARKS[check.status][column])} ${sanitiseText(check.title)}${detail}`);
     for (const { process, layer, holds, detail: words } of check.rows ?? []) {
       const mark = paint(holds ? 'green' : 'yellow', holds ? MARKS.ok[column] : '-');
-      context.stdout.write(`    ${process.padEnd(8)} ${layer.padEnd(13)} ${mark} ${sanitiseText(words)}\n`);
+      write(`    ${process.padEnd(8)} ${layer.padEnd(13)} ${mark} ${sanitiseText(words)}`);
     }
     if (check.fix && check.status !== 'ok') {
-      context.stdout.write(`    fix: ${sanitiseText(check.fix)}\n`);
+      write(`    fix: ${sanitiseText(check.fix)}`);
     }
   }
   return failed ? 1 : 0;

@@ -1,4 +1,5 @@
 import type { Handler } from '../core/command-spec.ts';
+import { foldFor } from '../core/output.ts';
 import { checkServices, withStack } from '../core/project.ts';
 import { wantsColour } from '../core/style.ts';
 import { isReady } from '../format/why.ts';
@@ -30,7 +31,7 @@ export const runWhy: Handler = async (invocation) => {
       const color = wantsColour(context.stdout, context.env, flags);
       for (const service of asked) {
         const [first = '', ...rest] = await askWhy({ stack, project, now: context.now() }, service, context.interrupts.signal);
-        context.stdout.write(`${[color ? `\u001b[1m${first}\u001b[22m` : first, ...rest].join('\n')}\n`);
+        context.stdout.write(foldFor(context.stdout, `${[color ? `\u001b[1m${first}\u001b[22m` : first, ...rest].join('\n')}\n`));
       }
       return asked.every(isWell) ? 0 : 1;
     },

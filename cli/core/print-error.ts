@@ -1,6 +1,7 @@
 import { type ErrorCode, formatPlace, HyprError, toHyprError } from '../../base/errors.ts';
 import { sanitiseName, sanitiseText } from '../../base/sanitise.ts';
 import { mapFrames } from '../../base/source-frames.ts';
+import { foldWords } from './output.ts';
 import { createPaint, type Paint } from './style.ts';
 
 export interface ErrorStyle {
@@ -9,6 +10,8 @@ export interface ErrorStyle {
   readonly json: boolean;
   readonly unicode: boolean;
   readonly columns: number;
+  /** A terminal's lines are folded at words; what a program reads is not. */
+  readonly folds?: boolean;
   /** Show the stack of every error. */
   readonly verbose?: boolean;
 }
@@ -29,16 +32,34 @@ export const formatError = (error: unknown, style: ErrorStyle): string => {
     ...known.details.flatMap((detail) => sanitiseText(detail).split('\n')).map((line) => `  ${line}`),
     ...innerErrors(error),
     ...bugLines(known, style, paint),
-    ...(known.hint ? [`  ${paint('green', 'fix:')} ${sanitiseText(known.hint).replaceAll('\n', '\n       ')}`] : []),
+    ...hintLines(known, style, paint),
   ];
   return `${lines.join('\n')}\n`;
 };
 
 const headline = (error: HyprError, style: ErrorStyle, paint: Paint): string[] => {
   const [first = '', ...rest] = sanitiseText(error.message).split('\n');
-  const mark = style.unicode ? '✗' : 'x';
-  const gap = Math.max(2, Math.min(style.columns, 100) - first.length - error.code.length - 2);
-  return [`${paint('red', `${mark} ${first}`)}${' '.repeat(gap)}${paint('dim', error.code)}`, ...rest.map((line) => `  ${line}`)];
+  const mark = style.unicode ? '✗ ' : 'x ';
+  const lines = style.folds === true ? foldWords(first, { columns: style.columns, first: mark, indent: 2 }) : [mark + first];
+  const last = lines.at(-1) ?? '';
+  const room = Math.min(style.columns, 100) - last.length - error.code.length;
+  const code = paint('dim', error.code);
+  const painted = lines.map((line) => paint('red', line));
+  const head =
+    style.folds === true && room < 2
+      ? [...painted, `  ${code}`]
+      : [...painted.slice(0, -1), `${painted.at(-1)}${' '.repeat(Math.max(2, room))}${code}`];
+  return [...head, ...rest.map((line) => `  ${line}`)];
+};
+
+const hintLines = ({ hint }: HyprError, style: ErrorStyle, paint: Paint): string[] => {
+  if (!hint) {
+    return [];
+  }
+  const [first = '', ...rest] = sanitiseText(hint)
+    .split('\n')
+    .flatMap((line) => (style.folds === true ? foldWords(line, { columns: style.columns - 7, first: '', indent: 0 }) : [line]));
+  return [`  ${paint('green', 'fix:')} ${first}`, ...rest.map((line) => `       ${line}`)];
 };
 
 /** The place, unless the message or the details show it already. */

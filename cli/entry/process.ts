@@ -23,7 +23,15 @@ const crash = (error: unknown): never => {
   const { env } = process;
   const stderr = output('stderr');
   const color = stderr.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb';
-  stderr.write(formatError(error, { color, json: false, unicode: true, columns: stderr.columns ?? 80 }));
+  stderr.write(
+    formatError(error, {
+      color,
+      json: false,
+      unicode: true,
+      columns: stderr.columns ?? 80,
+      folds: stderr.isTTY === true && stderr.columns !== undefined,
+    }),
+  );
   return leave(exitCodeOf(error));
 };
 

@@ -5,6 +5,7 @@ import { type Parsed, parseCommandLine } from '../command-tree/program.ts';
 import { opensScreen } from '../commands/ui.ts';
 import type { CliContext } from '../core/context.ts';
 import { checkHostSettings } from '../core/host-settings.ts';
+import { foldFor } from '../core/output.ts';
 import { exitCodeOf, formatError } from '../core/print-error.ts';
 import { hasUnicode, wantsColour } from '../core/style.ts';
 
@@ -13,7 +14,7 @@ export const runCli = async (argv: readonly string[], context: CliContext): Prom
   try {
     const parsed = parseCommandLine(argv.length === 0 && (await opensScreen(context)) ? ['ui'] : argv);
     if (parsed.kind === 'print') {
-      context.stdout.write(parsed.text);
+      context.stdout.write(foldFor(context.stdout, parsed.text));
       return 0;
     }
     return await runParsed(parsed, context);
@@ -89,6 +90,7 @@ const printError = (error: unknown, argv: readonly string[], context: CliContext
       json: wantsJson(argv, context),
       unicode: hasUnicode(context.env) || context.stderr.isTTY !== true,
       columns: context.stderr.columns ?? 80,
+      folds: context.stderr.isTTY === true && context.stderr.columns !== undefined,
       verbose: Boolean(context.env.HYPR_DEBUG),
     }),
   );

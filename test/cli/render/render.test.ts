@@ -227,6 +227,22 @@ describe('errors', () => {
     );
   });
 
+  test('on a narrow terminal words stay whole, and the code is in a line of its own where it does not fit', () => {
+    const error = new HyprError('COMPOSE_NOT_FOUND', 'no Compose file in /tmp/shop or a folder above it', {
+      hint: 'write a compose.yaml, or name a file with -f',
+    });
+    expect(formatError(error, { ...style, columns: 40, folds: true })).toBe(
+      [
+        '✗ no Compose file in /tmp/shop or a',
+        '  folder above it      COMPOSE_NOT_FOUND',
+        '  fix: write a compose.yaml, or name a',
+        '       file with -f',
+        '',
+      ].join('\n'),
+    );
+    expect(formatError(error, { ...style, columns: 53, folds: true })).toMatch(/above it\n {2}COMPOSE_NOT_FOUND\n/);
+  });
+
   test('the place is shown when nothing else shows it', () => {
     const error = new HyprError('COMPOSE_INVALID', 'services.web.image must be a string', {
       where: { file: 'a.yaml', line: 3, column: 5 },
