@@ -60,11 +60,18 @@ const repeat = async (runs: number, work: () => Promise<number>): Promise<number
   return values;
 };
 
-/** Gives how many times as long as Node alone `--version` takes, by the fastest of nine each: other work on the host only slows down. */
+/**
+ * Gives how many times as long as Node alone `--version` takes, by the fastest of each: other work on the host only slows down. In
+ * turns, because that work comes and goes.
+ */
 const benchCliStart = async (): Promise<number> => {
-  const bare = await repeat(9, async () => (await timed(process.execPath, ['-e', '0'])).seconds);
+  const bare: number[] = [];
+  const version: number[] = [];
+  for (let turn = 0; turn < 25; turn += 1) {
+    bare.push((await timed(process.execPath, ['-e', '0'])).seconds);
+    version.push((await timed(hypr, ['--version'])).seconds);
+  }
   report('bare-node', 's', bare);
-  const version = await repeat(9, async () => (await timed(hypr, ['--version'])).seconds);
   report('cli-version', 's', version);
   report(
     'cli-config',
