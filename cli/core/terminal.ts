@@ -11,11 +11,17 @@ export interface TerminalMode {
 export class Terminal {
   #modes: TerminalMode[] = [];
 
-  /** Enters a mode; the returned function leaves it, once. */
-  enter(mode: TerminalMode): () => void {
+  /** Enters a mode; the returned function leaves it, once. `kept`: the mode stays as it is, for whoever goes on and will undo it. */
+  enter(mode: TerminalMode): (kept?: 'kept') => void {
     this.#modes.push(mode);
     mode.enter();
-    return () => this.#leave(mode);
+    return (kept) => {
+      if (kept === undefined) {
+        this.#leave(mode);
+      } else {
+        this.#modes = this.#modes.filter((candidate) => candidate !== mode);
+      }
+    };
   }
 
   /** Leaves every mode that is still entered, last one first. Never throws: it runs while things fall apart. */

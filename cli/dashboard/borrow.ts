@@ -6,7 +6,7 @@ import { EXEC_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { ExecSession, Stack } from '../../engine/model/types.ts';
 import type { CliContext } from '../core/context.ts';
 import { shortName } from '../format/logs.ts';
-import { carrySession, sizeOf } from '../session/session.ts';
+import { carrySession, setRaw, sizeOf } from '../session/session.ts';
 import { readPage } from './logs/log-view.ts';
 import type { DashboardModel } from './state/model.ts';
 
@@ -19,24 +19,41 @@ export const runShell = async (context: CliContext, stack: Stack, replica: Repli
   const { service, number, name } = replica;
   context.stdout.write(`a shell in ${name}; exit comes back\r\n`);
   const size = sizeOf(context);
-  const session = await stack.exec({ ...EXEC_DEFAULTS, service, index: number, args: SHELL, tty: true, stdin: true, size }, signal);
-  const code = await carry(context, session, { detachKeys: undefined, signal });
+  const options = { ...EXEC_DEFAULTS, service, index: number, args: SHELL, tty: true, stdin: true, size };
+  const code = await whileRaw(context, signal, async () =>
+    carry(context, await stack.exec(options, signal), { detachKeys: undefined, signal }),
+  );
   return code === 127 ? `${service} has no shell in its image` : `the shell in ${service} ended with ${code}`;
 };
 
 /** The program of a replica, on the whole terminal, until Ctrl-P Ctrl-Q. */
 export const runAttach = async (context: CliContext, stack: Stack, replica: ReplicaStatus, signal: AbortSignal): Promise<string> => {
   const { service, number, name } = replica;
-  const session = await stack.attach({ service, index: number }, signal);
-  context.stdout.write(
-    `attached to ${name}; Ctrl-P Ctrl-Q comes back${session.stdin ? '' : ' (it takes no input: stdin_open is not set)'}\r\n`,
-  );
-  const size = session.tty ? sizeOf(context) : undefined;
-  if (size !== undefined) {
-    session.resize(size);
-  }
-  await carry(context, session, { detachKeys: DEFAULT_DETACH_KEYS, signal });
+  await whileRaw(context, signal, async () => {
+    const session = await stack.attach({ service, index: number }, signal);
+    context.stdout.write(
+      `attached to ${name}; Ctrl-P Ctrl-Q comes back${session.stdin ? '' : ' (it takes no input: stdin_open is not set)'}\r\n`,
+    );
+    const size = session.tty ? sizeOf(context) : undefined;
+    if (size !== undefined) {
+      session.resize(size);
+    }
+    return carry(context, session, { detachKeys: DEFAULT_DETACH_KEYS, signal });
+  });
   return `detached from ${service}`;
+};
+
+/**
+ * Raw from the key that asked for it until the dashboard has the keys again. A Ctrl-C that came early would stop the stack, a
+ * second Ctrl-D be the end of all input.
+ */
+const whileRaw = async (context: CliContext, signal: AbortSignal, work: () => Promise<number>): Promise<number> => {
+  const end = setRaw(context);
+  try {
+    return await work();
+  } finally {
+    end(signal.aborted ? undefined : 'kept');
+  }
 };
 
 /** Until the program ends, or `signal` aborts: the dashboard is over, and whoever has the terminal then must find it free. */
@@ -50,7 +67,7 @@ const carry = async (
   try {
     signal.throwIfAborted();
     // Raw also where the program has no terminal: the keys that come back have to be seen.
-    return await carrySession(session, { tty: true, stdin: true, detachKeys, closeInput: false }, context);
+    return await carrySession(session, { tty: true, isRaw: true, stdin: true, detachKeys, closeInput: false }, context);
   } finally {
     signal.removeEventListener('abort', close);
     session.close();
@@ -99,6 +116,8 @@ export const borrowTerminal = async (
   work: () => Promise<string | undefined>,
 ): Promise<string> => {
   screen?.leave();
+  // Ink sets the terminal back in a turn of its own.
+  await new Promise((resolve) => setImmediate(resolve));
   try {
     return (await work()) ?? '';
   } catch (error) {

@@ -2,7 +2,8 @@ import { sanitiseName } from '../../base/sanitise.ts';
 import { runAction } from './actions.ts';
 import type { Control } from './effects.ts';
 import { jump } from './log-actions.ts';
-import { isKeyName, keysOf } from './state/keys.ts';
+import { isKeyName } from './state/keys.ts';
+import type { DashboardModel } from './state/model.ts';
 import { matchingEntries } from './state/palette.ts';
 import type { Mode } from './state/ui-state.ts';
 
@@ -10,16 +11,11 @@ import type { Mode } from './state/ui-state.ts';
 const PAGES: ReadonlySet<Mode> = new Set(['why', 'help', 'graph']);
 const TYPING: ReadonlySet<Mode> = new Set(['search', 'filter', 'scale', 'palette']);
 
-/** Carries out one key press, named as by `nameOfKey`. */
+/** Carries out one key press, named as by `keysOf`. */
 export const handleKey = (control: Control, key: string): void => {
   const { model, effects } = control;
   const { mode } = model.ui;
-  const keys = TYPING.has(mode) ? [key] : keysOf(key);
-  if (keys.length > 1) {
-    for (const each of keys) {
-      handleKey(control, each);
-    }
-  } else if (key === 'ctrl+c') {
+  if (key === 'ctrl+c') {
     effects.interrupt();
   } else if (key === 'ctrl+z') {
     effects.suspend();
@@ -41,6 +37,15 @@ export const handleKey = (control: Control, key: string): void => {
   }
 };
 
+/** Text from the clipboard is text, and no keys: what is typed takes it, nothing else does. */
+export const handlePaste = ({ model }: Pick<Control, 'model'>, text: string): void => {
+  if (TYPING.has(model.ui.mode)) {
+    typeText(model, text.trim());
+  } else {
+    model.change({ message: 'what was pasted is not taken for keys' });
+  }
+};
+
 /** By how many lines a key moves a page; 0: it is none that moves. */
 const stepOf = ({ page, model }: Control, key: string): number => {
   switch (model.keys.actionOf(key)) {
@@ -57,7 +62,7 @@ const stepOf = ({ page, model }: Control, key: string): number => {
   }
 };
 
-/** Typing; several characters at once are a paste. */
+/** One key of what is typed. */
 const handleInput = (control: Control, key: string): void => {
   const { model } = control;
   const { mode, input, chosenEntry } = model.ui;
@@ -72,9 +77,12 @@ const handleInput = (control: Control, key: string): void => {
     const last = matchingEntries(model.keys.bindings, input).length - 1;
     model.change({ chosenEntry: Math.max(0, Math.min(last, chosenEntry + (key === 'down' ? 1 : -1))) });
   } else if (!isKeyName(key) && !key.startsWith('ctrl+')) {
-    model.change({ input: (input + sanitiseName(key)).slice(0, 200), chosenEntry: 0 });
+    typeText(model, key);
   }
 };
+
+const typeText = (model: DashboardModel, text: string): void =>
+  model.change({ input: (model.ui.input + sanitiseName(text)).slice(0, 200), chosenEntry: 0 });
 
 /** What was typed is taken. */
 const accept = (control: Control, mode: Mode, input: string): void => {

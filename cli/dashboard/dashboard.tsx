@@ -1,28 +1,32 @@
-import { Box, Text, useInput } from 'ink';
+import { Box, Text } from 'ink';
 import { useSyncExternalStore } from 'react';
-import { handleKey } from './control.ts';
+import { handleKey, handlePaste } from './control.ts';
 import { lastPageTop } from './draw-pages.ts';
 import type { Effects } from './effects.ts';
 import type { Look } from './screen/look.ts';
+import { useKeys } from './screen/use-keys.ts';
 import { drawScreen, logRows } from './screen.ts';
-import { nameOfKey } from './state/keys.ts';
 import type { DashboardModel } from './state/model.ts';
 
 export interface DashboardProps {
   readonly model: DashboardModel;
   readonly look: Look;
   readonly effects: Effects;
+  /** False once it is left, and while the terminal is lent: keys that came in one piece with the one that did it mean nothing here. */
+  readonly takesKeys?: () => boolean;
 }
 
 /** Rows of finished text: React and Ink only get what is visible. */
-export const Dashboard = ({ model, look, effects }: DashboardProps) => {
+export const Dashboard = ({ model, look, effects, takesKeys = () => true }: DashboardProps) => {
   useSyncExternalStore(model.subscribe, model.getVersion);
-  useInput((input, key) => {
-    const name = nameOfKey(input, key);
-    if (name !== '') {
-      handleKey({ model, effects, page: logRows(look), lastPageTop: () => lastPageTop(model, look, look.rows - 3) }, name);
-    }
-  });
+  useKeys(
+    (key) => {
+      if (takesKeys()) {
+        handleKey({ model, effects, page: logRows(look), lastPageTop: () => lastPageTop(model, look, look.rows - 3) }, key);
+      }
+    },
+    (text) => handlePaste({ model }, text),
+  );
   return (
     <Box flexDirection="column" height={look.rows - 1} width={look.columns}>
       {drawScreen(model, look).map((line, row) => (

@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import { neverAborts } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import { VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
@@ -19,6 +20,7 @@ import { planOf } from './state/plan.ts';
  */
 export const runDashboard = async (up: AttachedUp, purpose: 'up' | 'look' = 'up'): Promise<number> => {
   const { context, flags } = up.invocation;
+  keepHeapSmall();
   const model = new DashboardModel({ stack: up.stack.name, now: context.now, ...preferencesOf(context.settings) });
   model.plan = planOf(up.project, up.options.services, up.options.scale);
   const session = new DashboardSession(up, model);
@@ -46,6 +48,12 @@ export const runDashboard = async (up: AttachedUp, purpose: 'up' | 'look' = 'up'
     release();
   }
 };
+
+/**
+ * A dashboard stays open for hours and makes garbage at the rate of the logs, of which V8 would keep 150 MB before it looks for any. Costs a
+ * fourth more processor time under a flood of lines. Not for other commands: V8 takes no code cache of before for what is loaded from here on.
+ */
+const keepHeapSmall = (): void => setFlagsFromString('--optimize-for-size');
 
 /** What the steps of builds that failed have printed, as `up -d` leaves it on the screen. */
 const printFailedSteps = (model: DashboardModel, context: CliContext): void => {

@@ -31,6 +31,7 @@ export class DashboardSession {
   readonly #ended: Promise<Ending>;
   readonly #screen: Screen;
   #end: (ending: Ending) => void = () => {};
+  #hasEnded = false;
   #rows = 20;
   /** While a shell, a program or the plain lines have the terminal. */
   #lent: Promise<void> | undefined;
@@ -50,7 +51,10 @@ export class DashboardSession {
       now: this.#context.now,
     });
     this.#ended = new Promise((resolve) => {
-      this.#end = resolve;
+      this.#end = (ending) => {
+        this.#hasEnded = true;
+        resolve(ending);
+      };
     });
     this.effects = this.#makeEffects();
   }
@@ -107,11 +111,13 @@ export class DashboardSession {
     }
   }
 
+  readonly #takesKeys = (): boolean => !this.#hasEnded && this.#lent === undefined;
+
   #mount(): () => void {
     const { stdin, stdout } = this.#context;
     const look = lookOf(this.#context, this.#up.invocation.flags);
     this.#rows = logRows(look);
-    const app = render(<Dashboard model={this.#model} look={look} effects={this.effects} />, {
+    const app = render(<Dashboard model={this.#model} look={look} effects={this.effects} takesKeys={this.#takesKeys} />, {
       stdin: stdin as NodeJS.ReadStream,
       stdout: stdout as NodeJS.WriteStream,
       exitOnCtrlC: false,
@@ -195,7 +201,9 @@ export class DashboardSession {
   async #lendUntil(work: () => Promise<string | undefined>): Promise<void> {
     const comeBack = (): void => {
       // Who closed the dashboard meanwhile has the normal screen already.
-      if (!this.#over.signal.aborted) {
+      if (this.#over.signal.aborted) {
+        this.#context.stdin.setRawMode?.(false);
+      } else {
         this.#screen.enter();
       }
     };

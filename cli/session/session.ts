@@ -11,6 +11,8 @@ export interface SessionOptions {
   readonly closeInput: boolean;
   /** Keys that detach without ending anything, on a terminal; undefined: none. */
   readonly detachKeys: string | undefined;
+  /** The terminal is raw already, and stays so after the end. */
+  readonly isRaw?: boolean;
   /** Without a terminal a Ctrl-C is a signal to the program, not an interrupt of the command. */
   readonly signals?: boolean;
 }
@@ -21,7 +23,7 @@ export const carrySession = async (session: ExecSession, options: SessionOptions
   const left = { detached: false };
   const undo = [options.tty ? followSize(context, session) : () => {}];
   // Raw without anybody who reads, Ctrl-C would be nobody's.
-  undo.push(options.tty && options.stdin ? enterRawMode(context) : takeInterrupts(context, session, options));
+  undo.push(options.tty && options.stdin ? enterRawMode(context, options) : takeInterrupts(context, session, options));
   if (options.stdin) {
     const detach = (): void => {
       left.detached = true;
@@ -52,9 +54,12 @@ export const carrySession = async (session: ExecSession, options: SessionOptions
 export const sizeOf = ({ stdout }: CliContext): { columns: number; rows: number } | undefined =>
   stdout.columns && stdout.rows ? { columns: stdout.columns, rows: stdout.rows } : undefined;
 
-/** Raw mode: all keys go to the guest, also Ctrl-C. */
-const enterRawMode = ({ stdin, terminal }: CliContext): (() => void) =>
+/** Sets the terminal raw; the returned function ends that, or leaves it to whoever goes on. */
+export const setRaw = ({ stdin, terminal }: Pick<CliContext, 'stdin' | 'terminal'>): ((kept?: 'kept') => void) =>
   terminal.enter({ enter: () => stdin.setRawMode?.(true), leave: () => stdin.setRawMode?.(false) });
+
+/** Raw mode: all keys go to the guest, also Ctrl-C. */
+const enterRawMode = (context: CliContext, { isRaw = false }: SessionOptions): (() => void) => (isRaw ? () => {} : setRaw(context));
 
 /** The guest's terminal has the size of the window. */
 const followSize = (context: CliContext, session: ExecSession): (() => void) => {
@@ -88,12 +93,18 @@ const forwardInput = (input: {
 }): (() => void) => {
   const { session, options, keys, detach } = input;
   const { stdin } = input.context;
+  let isOver = false;
   const onData = (chunk: Uint8Array | string): void => {
     const data = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
     const seen = keys?.read(data) ?? { data, detach: false };
     if (seen.data.length > 0) {
       stdin.pause();
-      void session.write(seen.data).then(() => stdin.resume());
+      void session.write(seen.data).then(() => {
+        // Who has the terminal by now reads it himself; what Node would read here, nobody got.
+        if (!isOver) {
+          stdin.resume();
+        }
+      });
     }
     if (seen.detach) {
       detach();
@@ -107,6 +118,7 @@ const forwardInput = (input: {
   stdin.on('data', onData).on('end', onEnd).on('error', onEnd);
   stdin.resume();
   return () => {
+    isOver = true;
     stdin.removeListener('data', onData).removeListener('end', onEnd).removeListener('error', onEnd);
     stdin.pause();
   };

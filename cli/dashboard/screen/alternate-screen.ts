@@ -1,7 +1,8 @@
 import type { CliContext } from '../../core/context.ts';
 
 const ENTER = '\u001b[?1049h\u001b[2J\u001b[H\u001b[?25l';
-const LEAVE = '\u001b[?25h\u001b[?1049l';
+/** Bracketed paste is Ink's; it is ended here, too, for exits that do not wait for Ink. */
+const LEAVE = '\u001b[?2004l\u001b[?25h\u001b[?1049l';
 
 /**
  * The alternate screen with an Ink application. It is mounted again after a resize and after Ctrl-Z, because

@@ -1,9 +1,9 @@
-import { Box, render, Text, useInput } from 'ink';
+import { Box, render, Text } from 'ink';
 import { useSyncExternalStore } from 'react';
 import type { Invocation } from '../../core/command-spec.ts';
-import { keysOf, nameOfKey } from '../state/keys.ts';
 import { Screen } from './alternate-screen.ts';
 import { type Look, lookOf } from './look.ts';
+import { useKeys } from './use-keys.ts';
 
 /** A screen that is rows of text: its state, and what a key does to it. */
 export abstract class RowsScreen<State extends object> {
@@ -16,7 +16,7 @@ export abstract class RowsScreen<State extends object> {
 
   /** At most rows−1 lines. */
   abstract draw(look: Look): string[];
-  /** Named as by `nameOfKey`. */
+  /** Named as by `keysOf`. */
   abstract press(key: string): void;
 
   // Both are bound: React calls them without the object.
@@ -62,11 +62,10 @@ export const showRows = async <T, State extends object>(
 
 const Rows = <State extends object>({ rows, look }: { readonly rows: RowsScreen<State>; readonly look: Look }) => {
   useSyncExternalStore(rows.subscribe, rows.get);
-  useInput((input, key) => {
-    for (const name of keysOf(nameOfKey(input, key))) {
-      rows.press(name);
-    }
-  });
+  useKeys(
+    (key) => rows.press(key),
+    () => {},
+  );
   return (
     <Box flexDirection="column">
       {rows.draw(look).map((line, row) => (

@@ -125,6 +125,7 @@ export interface InkKey {
   readonly backspace: boolean;
   readonly delete: boolean;
   readonly ctrl: boolean;
+  readonly meta: boolean;
   readonly home?: boolean;
   readonly end?: boolean;
 }
@@ -145,22 +146,32 @@ const NAMED: ReadonlyArray<readonly [keyof InkKey, string]> = [
   ['delete', 'backspace'],
 ];
 
-/** One name for a key press: `up`, `ctrl+l`, or the character itself. */
-export const nameOfKey = (input: string, key: InkKey): string => {
-  const named = NAMED.find(([flag]) => key[flag]);
-  if (named) {
-    return named[1];
-  }
-  return key.ctrl ? `ctrl+${input}` : input;
-};
-
 const NAMES = new Set(NAMED.map(([, name]) => name));
 
 /** Whether a name stands for a key without a character. */
 export const isKeyName = (name: string): boolean => NAMES.has(name);
 
-/** Keys that are pressed faster than they are read arrive as one text: its keys, one by one. */
-export const keysOf = (name: string): string[] =>
-  name.length <= 1 || name.startsWith('ctrl+') || isKeyName(name)
-    ? [name]
-    : [...name].map((character) => (character === '\r' || character === '\n' ? 'return' : character));
+/**
+ * The keys in what Ink reports at once, by name: `up`, `ctrl+l`, or the character itself. Keys that are pressed faster than they are read
+ * come as one text, an Escape and the key after it as Alt, which nothing here has.
+ */
+export const keysOf = (input: string, key: InkKey): string[] => {
+  const named = NAMED.find(([flag]) => key[flag])?.[1];
+  const keys = named !== undefined ? [named] : key.ctrl ? [`ctrl+${input}`] : [...input].map(nameOfCharacter);
+  return key.meta && (named === undefined || IN_A_TEXT.has(named)) ? ['escape', ...keys] : keys;
+};
+
+const IN_A_TEXT: ReadonlySet<string> = new Set(['return', 'tab', 'backspace']);
+
+const nameOfCharacter = (character: string): string => {
+  if (character === '\r' || character === '\n') {
+    return 'return';
+  }
+  if (character === '\t') {
+    return 'tab';
+  }
+  if (character === '\b' || character === '\u007f') {
+    return 'backspace';
+  }
+  return character < ' ' ? `ctrl+${String.fromCharCode(character.charCodeAt(0) + 96)}` : character;
+};

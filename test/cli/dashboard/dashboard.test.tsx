@@ -295,6 +295,37 @@ describe('keys', () => {
     app.unmount();
   });
 
+  test('a line that was typed faster than it is read is typed, Enter and all, and so is what comes after it', async () => {
+    const { press, write, calls, model, app } = await start();
+    for (let i = 0; i < 100; i += 1) {
+      write('web', i === 20 ? 'the needle' : `line ${i}`);
+    }
+    expect(await press('/needle\rZ')).toContain('the >[needle]<');
+    await press('+2\rr');
+    expect(calls.map(([name, first, count]) => [name, name === 'scale' ? count : first])).toEqual([
+      ['scale', 2],
+      ['verb', 'restart'],
+    ]);
+    expect(model.ui.mode).toBe('normal');
+    app.unmount();
+  });
+
+  test('Escape and the key after it are two keys also when they come together', async () => {
+    const { press, model, app } = await start();
+    await press('&', 'need', '\u001b?');
+    expect(model.ui.filter).toBeUndefined();
+    expect(model.ui.mode).toBe('help');
+    app.unmount();
+  });
+
+  test('what is pasted is text for what is being typed, and no keys', async () => {
+    const { press, calls, model, app } = await start();
+    expect(await press('\u001b[200~Ks\r\u001b[201~')).toContain('not taken for keys');
+    await press('/', '\u001b[200~two\nlines\n\u001b[201~');
+    expect([model.ui.mode, model.ui.input, calls]).toEqual(['search', 'two lines', []]);
+    app.unmount();
+  });
+
   test('space shows several together, 0 all', async () => {
     const { press, write, app } = await start();
     write('web', 'from web');

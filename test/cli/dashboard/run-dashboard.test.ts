@@ -62,6 +62,18 @@ describe('the dashboard from start to end', () => {
     expect(context.fake.closed).toBe(1);
   });
 
+  test('keys that come in one piece with the d do nothing', async () => {
+    const context = onTerminal();
+    const done = run(context, 'up');
+    await listening(context, done);
+    while (!context.stdout.text.includes('web-1')) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    context.stdin.write('drs');
+    expect(await done).toBe(0);
+    expect(context.fake.call('restart') ?? context.fake.call('stop')).toBeUndefined();
+  });
+
   test('Ctrl-C stops everything on the normal screen and gives 130', async () => {
     const context = onTerminal();
     const done = run(context, 'up');
