@@ -82,12 +82,18 @@ const checkFlags = (flags: Flags): void => {
 };
 
 const checkName = (name: string): string => {
-  if (!/^[a-z0-9][a-z0-9_-]*$/.test(name)) {
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {
     throw new HyprError('HYPR_USAGE', `"${name}" cannot be the name of a machine`, {
-      hint: 'use lower-case letters, digits, "-" and "_", starting with a letter or digit',
+      hint: 'use letters, digits, "-", "_" and ".", starting with a letter or digit',
     });
   }
   return name;
+};
+
+/** A stack's name has fewer letters than a machine's may have. */
+const stackFor = (name: string): string => {
+  const clean = name.toLowerCase().replaceAll('.', '-');
+  return clean === name ? name : `${clean}-${randomBytes(3).toString('hex')}`;
 };
 
 const refuseKnownStack = async ({ context, flags }: Invocation, name: string): Promise<void> => {
@@ -96,7 +102,15 @@ const refuseKnownStack = async ({ context, flags }: Invocation, name: string): P
   }
   const engine = await context.engine();
   const known = await engine.listStacks({ all: true });
-  if (known.some((stack) => stack.name === name)) {
+  const isTaken = known.some((stack) => stack.name === name);
+  const machines = isTaken ? [] : (await engine.openObjects()).replicas(name);
+  const machine = machines.find(({ status }) => status.name === name);
+  if (machine !== undefined) {
+    throw new HyprError('HYPR_USAGE', `the name ${name} is already in use by a machine`, {
+      hint: machine.standalone ? `remove it: hypr rm ${name}` : `remove it: hypr -p ${machine.stack} down`,
+    });
+  }
+  if (isTaken) {
     throw new HyprError('HYPR_USAGE', `the name ${name} is already in use by a stack`, { hint: `remove it: hypr -p ${name} down` });
   }
 };
@@ -105,7 +119,7 @@ const projectOf = (input: { name: string; image: string; flags: Flags; cwd: stri
   const { name, image, flags, cwd, env } = input;
   const { service, networks } = networksOfRun(flags);
   return {
-    name,
+    name: stackFor(name),
     workingDir: cwd,
     files: [],
     services: { [name]: { ...serviceOf(image, flags), ...service } },

@@ -4,8 +4,9 @@ import { runCli } from '../../../cli/entry/run.ts';
 import { NO_COMPOSE_FILE } from '../../../compose/files/file-names.ts';
 import type { Project } from '../../../compose/model/model.ts';
 import { DetachKeys } from '../../../engine/docker/machines/detach-keys.ts';
+import type { ReplicaDetail } from '../../../engine/model/types.ts';
 import { type FakeContext, fakeContext, fakeProject } from '../support/fake-context.ts';
-import { NOW } from '../support/fake-engine.ts';
+import { NOW, replica } from '../support/fake-engine.ts';
 
 const run = (context: FakeContext, line: string): Promise<number> => runCli(line.split(' '), context);
 
@@ -158,6 +159,23 @@ describe('run IMAGE', () => {
     });
   });
 
+  test('--name takes what docker takes, and one name once; the stack of such a machine has a name that a stack can have', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'run --name My.Web_1 busybox')).toBe(0);
+    const [project, options] = context.fake.call('run')?.args ?? [];
+    expect(options).toMatchObject({ service: 'My.Web_1', name: 'My.Web_1' });
+    expect(project).toMatchObject({
+      name: expect.stringMatching(/^my-web_1-[0-9a-f]{6}$/),
+      services: { 'My.Web_1': { image: 'busybox' } },
+    });
+    const other = fakeContext();
+    other.fake.machines = [
+      { stack: 'my-web_1-abcdef', standalone: true, status: replica({ service: 'My.Web_1', name: 'My.Web_1' }) } as ReplicaDetail,
+    ];
+    expect(await run(other, 'run --name My.Web_1 busybox')).toBe(125);
+    expect(other.stderr.text).toContain('is already in use by a machine');
+  });
+
   test.each([
     ['run --ip nine busybox', '"nine" is not an IPv4 address'],
     ['run --ip6 10.7.8.9 busybox', '"10.7.8.9" is not an IPv6 address'],
@@ -166,7 +184,8 @@ describe('run IMAGE', () => {
     ['run --gpus all busybox', '--gpus is not supported'],
     ['run -t busybox', 'not a TTY'],
     ['run --rm --restart always busybox', 'cannot be given together'],
-    ['run --name Web busybox', 'cannot be the name'],
+    ['run --name -web busybox', 'cannot be the name'],
+    ['run --name we/b busybox', 'cannot be the name'],
     ['run --name shop busybox', 'is already in use'],
     ['run --mount type=bind,src=/x busybox', 'its target has to be an absolute path'],
     ['run --mount type=npipe,dst=/x busybox', '"npipe" is none of'],
