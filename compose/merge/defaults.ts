@@ -31,10 +31,16 @@ const deviceRequest: Rule = (node) =>
     ? withEntries(node, { count: scalar('all', { mark: node.mark }) })
     : node;
 
+const bind: Rule = (node) =>
+  node.kind === 'map' && !node.entries.has('create_host_path')
+    ? withEntries(node, { create_host_path: scalar(true, { mark: node.mark }) })
+    : node;
+
 const RULES = new PathTable<Rule>({
   'services.*.build': build,
   'services.*.secrets.*': secret,
   'services.*.ports.*': port,
   'services.*.deploy.resources.reservations.devices.*': deviceRequest,
   'services.*.gpus.*': deviceRequest,
+  'services.*.volumes.*.bind': bind,
 });
