@@ -5,9 +5,10 @@ import { dirname } from 'node:path';
 import { linkedController } from '../../base/abort.ts';
 import { sleep } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
+import { syncFile, syncFolder } from '../../base/host/files.ts';
 import { isAlive, signalProcess } from '../../base/host/process.ts';
 import { boundLog, lastLines } from '../devices/console.ts';
-import type { DiskSpec, Machine, MachineExit, MachineRecord, NicSpec, PluggedDisk, SavedMachine } from '../model/machine.ts';
+import type { DiskSpec, Machine, MachineExit, MachineRecord, MachineSpec, NicSpec, PluggedDisk, SavedMachine } from '../model/machine.ts';
 import { saveWhole } from './clone.ts';
 import { readCounters, readPss } from './counters.ts';
 import { DiskHold } from './disk-hold.ts';
@@ -56,7 +57,7 @@ export class QemuMachine implements Machine {
     this.#qmp = qmp;
     this.#console = boundLog(record.spec.consoleLog);
     this.#hold = new DiskHold({
-      disks: record.spec.disks.filter(({ readOnly }) => !readOnly).map(({ path }) => path),
+      disks: writable(record.spec),
       proceed: () => this.#proceed(),
       onChange: (held) => this.#onHold(held),
     });
@@ -121,6 +122,9 @@ export class QemuMachine implements Machine {
       // QEMU writes into an existing file, so its mode keeps the memory private.
       await (await open(state, 'w', 0o600)).close();
       await saveWhole({ qmp: this.#qmp, state, signal, memoryMib: spec.memoryMib });
+      // Its memory has what the disks lack, and knows what they have: after a power failure one is of no use without the other.
+      await Promise.all([state, ...writable(spec)].map(syncFile));
+      await syncFolder(dirname(state));
       return { backend, programs, layout, spec, state };
     } catch (error) {
       const full = await isFull(state);
@@ -278,6 +282,8 @@ export class QemuMachine implements Machine {
     };
   }
 }
+
+const writable = ({ disks }: MachineSpec): string[] => disks.filter(({ readOnly }) => !readOnly).map(({ path }) => path);
 
 const isFull = async (path: string): Promise<boolean> => {
   const { bavail, bsize } = await statfs(dirname(path));
