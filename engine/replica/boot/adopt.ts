@@ -106,12 +106,17 @@ const adoptMachine = async (row: VmRow, platform: Platform, signal: AbortSignal)
 const adoptGuest = async (row: VmRow, machine: Machine, context: BootContext, signal: AbortSignal): Promise<Run> => {
   const untilEnd = linkedController(signal);
   void machine.exited.then(() => untilEnd.abort(new HyprError('VMM_DIED', `the machine of ${row.name} has ended`)));
-  return untilInTime(() => greetGuest(row, machine, context, untilEnd.signal), untilEnd.signal);
+  const { signal: living } = untilEnd;
+  // A paused guest cannot answer, so it runs for the handshake. Any guest may be paused: its last supervisor may have been suspending it.
+  await untilInTime(() => machine.resume(living), living);
+  return untilInTime(() => greetGuest(row, machine, context, living), living);
 };
 
 const greetGuest = async (row: VmRow, machine: Machine, context: BootContext, signal: AbortSignal): Promise<Run> => {
-  // A paused guest cannot answer, so it runs for the handshake. Any guest may be paused: its last supervisor may have been suspending it.
-  await machine.resume(signal);
+  if (row.state === 'paused') {
+    // It may have been paused again by a call whose answer was late. Others are not resumed twice: one that is held for a full disk is not, then.
+    await machine.resume(signal);
+  }
   const guest = await context.platform.connectGuest(machine.record.agentSocket, { signal, timeout: AGENT_DEADLINE_MS });
   try {
     const run = await attach(row, machine, guest, signal);

@@ -87,9 +87,13 @@ describe('a machine that is held by the host when a supervisor takes over', () =
     const late = new HyprError('HYPR_TIMEOUT', 'no answer');
     Object.assign(vmm, { adopt: vi.fn(adopt).mockRejectedValueOnce(late) });
     Object.assign(stack.platform, { connectGuest: vi.fn(connectGuest).mockRejectedValueOnce(late).mockRejectedValueOnce(late) });
+    const machine = vmm.machines.get('shop-web-1');
+    const resumed = vi.spyOn(machine ?? { resume: async () => {} }, 'resume');
     const next = stack.successor();
     expect(await next.supervisor.recover(NONE)).toEqual(['shop-web-1 is taken over']);
     expect(next.row('shop-web-1').state).toBe('running');
+    // Each time would say that one that is held for a full disk goes on.
+    expect(resumed).toHaveBeenCalledTimes(1);
   });
 
   test('one that ends meanwhile is settled by its restart policy', async () => {
