@@ -5,6 +5,8 @@
 #define _GNU_SOURCE
 #include "own_edits.h"
 
+#include "new_folder.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -127,6 +129,10 @@ int utimensat(int folder, const char *path, const struct timespec times[2], int 
 }
 
 int mkdirat(int folder, const char *path, mode_t mode) {
+  if ((mode & 07777) == TOLD_MODE) {
+    errno = EEXIST;
+    return new_folder_end(folder, path) ? 0 : -1;
+  }
   NEXT(mkdirat);
   int result = next(folder, path, mode);
   note_own_at(folder, path, true);
@@ -161,7 +167,7 @@ int unlinkat(int folder, const char *path, int flags) {
   return result;
 }
 
-/* It renames by this. */
+/* It renames and looks names up by this. */
 long syscall(long number, ...) {
   NEXT(syscall);
   va_list rest;
@@ -171,6 +177,10 @@ long syscall(long number, ...) {
     a[i] = va_arg(rest, long);
   }
   va_end(rest);
+  if (number == SYS_openat2 && is_new_folder((int)a[0], (const char *)a[1])) {
+    errno = ENOENT;
+    return -1;
+  }
   long result = next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
   if (number == SYS_renameat2) {
     note_own((int)a[0]);

@@ -8,7 +8,8 @@
  * A guest's agent tells the guest's programs what was edited outside (guest/agent/watchers/tell_edits.c). Its kernel does so only after
  * operations that succeeded, and these must change nothing: an attribute of this name is not set, a file that is opened in this way is
  * opened for reading, and at this offset nothing is allocated. Any other program of the guest may do the same, and gets as little. Each
- * fails for what the guest itself changed last: its programs have heard of that.
+ * fails for what the guest itself changed last: its programs have heard of that. Of a folder that is new they are told by its being made:
+ * with the attribute on the folder above, whose value is the name, that name is hidden from lookups until mkdir with TOLD_MODE, which makes nothing.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,6 +21,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "new_folder.h"
 #include "own_edits.h"
 
 #define TOLD_ATTRIBUTE "hypr.told"
@@ -51,6 +53,10 @@ ssize_t fgetxattr(int fd, const char *name, void *value, size_t size) {
 
 int fsetxattr(int fd, const char *name, const void *value, size_t size, int flags) {
   if (strcmp(name, TOLD_ATTRIBUTE) == 0) {
+    if (size > 0) {
+      new_folder_begin(fd, value, size);
+      return 0;
+    }
     return is_own_edit(fd) ? refuse() : 0;
   }
   int result = (int)syscall(SYS_fsetxattr, fd, name, value, size, flags);
@@ -68,6 +74,10 @@ int openat(int folder, const char *path, int flags, ...) {
   mode_t mode = (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(rest, mode_t) : 0;
   va_end(rest);
   /* O_CREAT is never with it: the agent opens what is there. */
+  if ((flags & O_PATH) != 0 && is_new_folder(folder, path)) {
+    errno = ENOENT;
+    return -1;
+  }
   bool is_told = (flags & (O_ACCMODE | O_CREAT | O_TRUNC | TOLD_OPEN)) == TOLD_OPEN;
   if (is_told) {
     flags = (flags & ~(O_ACCMODE | O_SYNC | O_ASYNC)) | O_RDONLY;

@@ -66,7 +66,7 @@ export const compileSharePreload = async (outDir: string, signal: AbortSignal): 
   }
 };
 
-const SHARE_PARTS = ['own_edits.h', 'own_edits.c'];
+const SHARE_PARTS = ['own_edits.h', 'own_edits.c', 'new_folder.h', 'new_folder.c'];
 
 /** The folder of the guest agent's sources. */
 export const findGuestSources = async (): Promise<string> => dirname(dirname(await findSource('guest/agent/core/kestrel.c')));

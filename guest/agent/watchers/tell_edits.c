@@ -18,6 +18,7 @@
 #define TOLD_ATTRIBUTE "hypr.told"
 enum { TOLD_OPEN = O_WRONLY | O_SYNC | O_ASYNC | O_NONBLOCK };
 #define TOLD_OFFSET (1LL << 60)
+#define TOLD_MODE 01117
 
 /* A file of another file system than any share. */
 #define ELSEWHERE "/proc/version"
@@ -59,10 +60,17 @@ static void look_again(int folder, const char *name) {
   linkat(AT_FDCWD, ELSEWHERE, folder, name, 0);
 }
 
-static void tell_attributes(int fd) {
+static bool tell_attributes(int fd) {
   char path[FD_PATH];
-  if (can_tell) {
-    setxattr(fd_path(fd, path), TOLD_ATTRIBUTE, "", 0, 0);
+  return can_tell && setxattr(fd_path(fd, path), TOLD_ATTRIBUTE, "", 0, 0) == 0;
+}
+
+/* Programs that watch a tree begin to watch a folder when it is made: that library hides the name until this kernel has it made, and answers
+ * that it was. It makes nothing with this mode, whatever is there meanwhile. */
+static void tell_new_folder(int folder, const char *name) {
+  char path[FD_PATH];
+  if (setxattr(fd_path(folder, path), TOLD_ATTRIBUTE, name, strlen(name), 0) == 0) {
+    mkdirat(folder, name, TOLD_MODE);
   }
 }
 
@@ -80,27 +88,29 @@ static bool tell_content(int fd, const struct stat *info) {
   return ok;
 }
 
-static void tell_path(int folder, const char *name) {
+static void tell_path(int folder, const char *name, bool is_new) {
   struct stat info;
   int fd = openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  if (can_tell && fd >= 0 && fstat(fd, &info) == 0 && !tell_content(fd, &info)) {
-    tell_attributes(fd);
+  if (can_tell && fd >= 0 && fstat(fd, &info) == 0 && !tell_content(fd, &info) && tell_attributes(fd) && is_new && S_ISDIR(info.st_mode)) {
+    tell_new_folder(folder, name);
   }
   if (fd >= 0) {
     close(fd);
   }
 }
 
-static void tell_all(const struct strings *paths, bool of_folder) {
+enum edit { GONE, APPEARED, WRITTEN };
+
+static void tell_all(const struct strings *paths, enum edit edit) {
   for (size_t i = 0; i < paths->count; i++) {
     int folder;
     const char *name = split(paths->items[i], &folder);
     if (name != NULL) {
       look_again(folder, name);
-      if (of_folder) {
+      if (edit == GONE) {
         tell_attributes(folder);
       } else {
-        tell_path(folder, name);
+        tell_path(folder, name, edit == APPEARED);
       }
     }
   }
@@ -147,9 +157,10 @@ int tell_edits(void *argument) {
     return fail(REASON_NOT_FOUND, "there is no share %s", edits->share);
   }
   can_tell = fgetxattr(share_root, TOLD_ATTRIBUTE, NULL, 0) == 0;
-  tell_all(&edits->gone, true);
-  tell_all(&edits->appeared, false);
-  tell_all(&edits->written, false);
+  umask(0);
+  tell_all(&edits->gone, GONE);
+  tell_all(&edits->appeared, APPEARED);
+  tell_all(&edits->written, WRITTEN);
   tell_folders(&edits->folders);
   if (can_tell && edits->gone.count + edits->appeared.count + edits->folders.count > 0) {
     each_inotify_watch(tell_nameless, &info);

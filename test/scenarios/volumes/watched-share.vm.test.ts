@@ -72,7 +72,9 @@ describe('programs that watch a bind mount', () => {
 
   test('are told of a new file, of one in a new folder’s place, and of a folder from which one is gone', async () => {
     await toldAfter(() => writeFileSync(path('src/new.js'), '12345'), 'CLOSE_WRITE /app/src/new.js 5');
-    await toldAfter(() => mkdirSync(path('src/folder')), `ATTRIB /app/src/folder ${statSync(path('src')).size}`);
+    await toldAfter(() => mkdirSync(path('src/folder'), { mode: 0o755 }), `CREATE /app/src/folder ${statSync(path('src')).size}`);
+    expect(statSync(path('src/folder')).mode & 0o7777).toBe(0o755);
+    expect(await stack.must(['exec', '-T', 'app', '/bin/busybox', 'ls', '-d', '/app/src/folder'])).toBe('/app/src/folder\n');
     const told = await toldAfter(() => rmSync(path('src/new.js')), `ATTRIB /app/src ${statSync(path('src')).size}`);
     expect(told.filter((line) => line.includes('new.js'))).toEqual([]);
   });

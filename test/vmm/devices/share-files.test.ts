@@ -85,6 +85,19 @@ describe('the library of virtiofsd', () => {
     expect(await run(body)).toBe('-1 0');
   });
 
+  it('hides a folder of which a guest tells as new until it is made, and makes nothing with that mode', async () => {
+    const body = `
+      int folder = open(v[2], O_RDONLY);
+      mkdirat(folder, "new", 0700);
+      fsetxattr(folder, "hypr.told", "new", 3, 0);
+      printf("%d ", openat(folder, "new", O_PATH));
+      printf("%d ", openat(folder, "file", O_PATH) > 0);
+      printf("%d ", mkdirat(folder, "new", 01117));
+      printf("%d ", openat(folder, "new", O_PATH) > 0);
+      printf("%d %d", mkdirat(folder, "other", 01117), openat(folder, "other", O_PATH));`;
+    expect(await run(body)).toBe('-1 1 0 1 -1 -1');
+  });
+
   it('refuses to tell of a folder in which the guest itself has made or removed something last', async () => {
     const told = 'printf("%d ", fsetxattr(folder, "hypr.told", "", 0, 0)); usleep(20000);';
     const body = `
