@@ -37,10 +37,13 @@ export const DIVERGENCES: Readonly<Record<string, (difference: Difference) => bo
     input.split('ipam').length > 2 && POOLS.test(theirs.stdout) && withoutLines(ours.stdout, POOLS) === withoutLines(theirs.stdout, POOLS),
   crash: refuses(/cmd\/main\.go:\d+ \+0x|panic: /),
   'unselected-files': (difference) => /^[a-c]$/.test(difference.args.at(-1) ?? '') && refuses(/(env|label)[ _]file \S+/)(difference),
+  'unread-files': (difference) => difference.args.some((arg) => LISTING.test(arg)) && refuses(/(env|label)[ _]file \S+/)(difference),
   'build-list': weRefuse(/build is a mapping in \S+ and must be a mapping here/),
   'empty-device': weRefuse(/devices\[\d+\] has no target/),
   'include-types': weRefuse(/project_directory must be text/),
 };
+
+const LISTING = /^--(services|volumes|networks|images|profiles|models|environment|no-env-resolution)$/;
 
 const POOLS = /subnet|ip_range|gateway"?:|aux_addresses|"?h"?: "?172|^\s*[{}],?$/;
 
