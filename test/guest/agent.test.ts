@@ -5,7 +5,7 @@ import { type AddressInfo, createConnection, createServer, type Server, type Soc
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectGuest, GuestExecError } from '../../guest/client/client.ts';
 import { openConnection } from '../../guest/client/connection.ts';
 import { Requests } from '../../guest/client/requests.ts';
@@ -15,6 +15,7 @@ import { refusalReason } from '../../guest/protocol/refusal.ts';
 import { FRAME, OPCODE } from '../../guest/protocol/tags.ts';
 import type { GuestClient } from '../../guest/types.ts';
 import { freePort } from '../support/free-port.ts';
+import { until } from '../support/until.ts';
 import { chunks, collect, compileHostAgent, type HostAgent, machineConfig, processSpec, readAll, startHostAgent } from './host-agent.ts';
 
 // The real agent as an ordinary program on a unix socket: everything but namespaces, mounts and devices.
@@ -75,7 +76,7 @@ describe('a relay', () => {
     const data = randomBytes(24 << 20);
     slow.end(data);
     quick.end('hello');
-    await vi.waitFor(() => expect(accepted).toHaveLength(2));
+    await until(() => expect(accepted).toHaveLength(2));
     const texts = await Promise.race(
       accepted.map(async (connection, index) => (index === 1 ? text(connection) : new Promise<string>(() => {}))),
     );

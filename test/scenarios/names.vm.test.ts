@@ -12,7 +12,7 @@ import { type DnsServer, serveDns } from '../../net/dns/serve.ts';
 import type { NameDirectory } from '../../net/names/directory.ts';
 import { freePort } from '../support/free-port.ts';
 import { processesOf, TestStack } from '../support/stack.ts';
-import { untilNames } from '../support/until-names.ts';
+import { untilNames } from '../support/until.ts';
 
 const PORT = await freePort();
 

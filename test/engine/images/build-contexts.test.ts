@@ -7,6 +7,7 @@ import type { Service } from '../../../compose/model/model.ts';
 import { ensureImages } from '../../../engine/images/ensure-images.ts';
 import { type ImageOptions, planImages } from '../../../engine/images/images.ts';
 import type { BuildInput } from '../../../engine/model/platform.ts';
+import { until } from '../../support/until.ts';
 import { Cue } from '../support/cue.ts';
 import { createFakePlatform, type FakePlatform } from '../support/fake-platform.ts';
 import { projectOf } from '../support/project.ts';
@@ -178,9 +179,9 @@ describe('builds side by side', () => {
   test('begin at once, and those that read another when it is there', async () => {
     const works = openWorks();
     const { ended } = await start(works);
-    await vi.waitFor(() => expect(works.journal).toEqual(['a begins', 'b begins']));
+    await until(() => expect(works.journal).toEqual(['a begins', 'b begins']));
     works.cue('a');
-    await vi.waitFor(() => expect(works.journal.slice(2)).toEqual(['a ends', 'c begins']));
+    await until(() => expect(works.journal.slice(2)).toEqual(['a ends', 'c begins']));
     works.cue('c');
     works.cue('b');
     expect(Object.keys(await ended).sort()).toEqual(['a', 'b', 'c']);
@@ -198,7 +199,7 @@ describe('builds side by side', () => {
   test('the first to fail ends the others, which only then let the whole fail', async () => {
     const works = openWorks();
     const { ended, shown } = await start(works);
-    await vi.waitFor(() => expect(works.journal).toHaveLength(2));
+    await until(() => expect(works.journal).toHaveLength(2));
     works.fail('b');
     await expect(ended).rejects.toThrow('b is broken');
     expect(works.journal).toEqual(['a begins', 'b begins', 'b is ended', 'a is ended']);
@@ -209,7 +210,7 @@ describe('builds side by side', () => {
     const works = openWorks();
     const controller = new AbortController();
     const { ended } = await start(works, 1, controller.signal);
-    await vi.waitFor(() => expect(works.journal).toEqual(['a begins']));
+    await until(() => expect(works.journal).toEqual(['a begins']));
     controller.abort(new Error('interrupted'));
     await expect(ended).rejects.toThrow('interrupted');
     expect(works.journal).toEqual(['a begins', 'a is ended']);

@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { notePendingProcess } from '../../../base/host/pending-processes.ts';
 import { identifyProcess, type ProcessIdentity } from '../../../base/host/process.ts';
 import { GUARD_SCRIPT, startBuildGuard } from '../../../engine/images/build-guard.ts';
+import { until } from '../../support/until.ts';
 
 let folder = '';
 beforeAll(() => {
@@ -52,7 +53,7 @@ test('the build guard › kills what was noted for the build of a killed process
   owner.on('error', () => {});
   const [, signal] = (await gone) as [number | null, string];
   expect(signal).toBe('SIGKILL');
-  await vi.waitFor(() => expect([existsSync(runDir), existsSync(disks)]).toEqual([false, false]));
+  await until(() => expect([existsSync(runDir), existsSync(disks)]).toEqual([false, false]));
   expect([sameFolder.child.signalCode, samePid.child.signalCode]).toEqual([null, null]);
   sameFolder.child.kill('SIGKILL');
   samePid.child.kill('SIGKILL');

@@ -8,7 +8,7 @@ import { apiMethods } from '../../../engine/api/server/handlers.ts';
 import { type ApiServer, serveApi } from '../../../engine/api/server/server.ts';
 import { openNameDirectory } from '../../../engine/names/open-directory.ts';
 import type { NameDirectory } from '../../../net/names/directory.ts';
-import { untilNames } from '../../support/until-names.ts';
+import { untilNames } from '../../support/until.ts';
 import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
 
 const serveStack = async (stack: TestStack, folder: string): Promise<ApiServer> => {

@@ -4,6 +4,7 @@ import { HyprError } from '../../../base/errors.ts';
 import { identifyProcess, isStopped } from '../../../base/host/process.ts';
 import { formatStatus } from '../../../engine/docker/shapes/status.ts';
 import { pickRunning } from '../../../engine/stack/pick-replica.ts';
+import { until } from '../../support/until.ts';
 import { Cue } from '../support/cue.ts';
 import { projectOf } from '../support/project.ts';
 import { openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
@@ -17,7 +18,7 @@ const stoppedProcess = async () => {
   onTestFinished(() => void child.kill('SIGKILL'));
   const process = identifyProcess(child.pid ?? 0);
   child.kill('SIGSTOP');
-  await vi.waitFor(() => expect(isStopped(child.pid ?? 0)).toBe(true));
+  await until(() => expect(isStopped(child.pid ?? 0)).toBe(true));
   if (process === undefined) {
     throw new Error('no process');
   }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import { until } from '../../support/until.ts';
 import { openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
 
 const NONE = new AbortController().signal;
@@ -148,7 +149,7 @@ describe('a suspended stack', () => {
     expect(stack.row('shop-web-1')).toMatchObject({ state: 'running', restarts: 0 });
     expect(stack.platform.journal.filter((line) => line === 'restore shop-web-1')).toHaveLength(1);
     const guest = stack.platform.guest('shop-web-1');
-    await vi.waitFor(() => expect(guest.clocks).toHaveLength(1));
+    await until(() => expect(guest.clocks).toHaveLength(1));
     await stack.verb('stop');
     expect([stack.row('shop-web-1').exitCode, guest.powerOffs.length]).toEqual([143, 1]);
   });

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { refused } from '../../../guest/protocol/refusal.ts';
+import { until } from '../../support/until.ts';
 import { Cue } from '../support/cue.ts';
 import { needs } from '../support/project.ts';
 import { openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
@@ -287,7 +288,7 @@ describe('a boot fails', () => {
     stack.platform.vmm.cloneNext('shop-web-1');
     stack.platform.behave('web', { boot: new Promise(() => {}) });
     const rising = stack.up(shopOf(stack, { web: {} }));
-    await vi.waitFor(() => expect(stack.platform.connecting.size).toBe(1));
+    await until(() => expect(stack.platform.connecting.size).toBe(1));
     stack.platform.behave('web', {});
     stack.platform.vmm.machines.get('shop-web-1')?.crash('the guest kernel panicked');
     await rising;
@@ -307,7 +308,7 @@ describe('a boot fails', () => {
     const rising = stack.up(shopOf(stack, { web: {} }));
     rising.catch(() => {});
     // Its guest has its behaviour from when it is first looked at.
-    await vi.waitFor(() => expect(stack.platform.guest('shop-web-1').machine.started).toBe(true));
+    await until(() => expect(stack.platform.guest('shop-web-1').machine.started).toBe(true));
     stack.platform.behave('web', {});
     asked.resolve();
     const boots = () => stack.platform.journal.filter((line) => line.startsWith('boot')).length;

@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { chmod, link, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { withLock } from '../../../base/host/lock.ts';
 import { homePaths } from '../../../base/paths.ts';
 import type { MachineSpec } from '../../../vmm/model/machine.ts';
@@ -13,6 +13,7 @@ import { pruneTemplates } from '../../../vmm/template/prune.ts';
 import type { MakeInput } from '../../../vmm/template/staging.ts';
 import { lockPath, publishTemplate, readTemplate, sealTemplate, templatesFolder } from '../../../vmm/template/store.ts';
 import { measureTemplates } from '../../../vmm/template/usage.ts';
+import { until } from '../../support/until.ts';
 import { spec, tempDir, toolchain } from '../support.ts';
 
 const settings: QemuSettings = { toolchain: toolchain(), accelerator: 'tcg', tscKhz: 1 };
@@ -94,7 +95,7 @@ describe('templates', () => {
     for (const memoryMib of [400, 512, 1024]) {
       templates.wanted(spec({ memoryMib }));
     }
-    await vi.waitFor(async () => expect(await templates.find(spec({ memoryMib: 1024 }))).toBeDefined());
+    await until(async () => expect(await templates.find(spec({ memoryMib: 1024 }))).toBeDefined());
     expect(made).toHaveLength(2);
     expect((await readdir(root)).length).toBe(2);
   });
@@ -127,7 +128,7 @@ describe('templates', () => {
     const lock = lockPath(paths, templateKey(settings, spec()));
     for (let count = 1; count <= 2; count++) {
       templates.wanted(spec());
-      await vi.waitFor(() => expect([made.length, existsSync(lock)]).toEqual([count, false]));
+      await until(() => expect([made.length, existsSync(lock)]).toEqual([count, false]));
       // The lock is let go of in the turn before the failure is counted.
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -166,7 +167,7 @@ describe('templates', () => {
   it('with a root come after the plain one, for machines whose layer is still to be made', async () => {
     const { templates, made, root, disks } = makeShelf();
     templates.wanted(spec({ disks: disks('image') }));
-    await vi.waitFor(async () => expect(await templates.find(spec({ disks: disks('image') }), 'rooted')).toBeDefined());
+    await until(async () => expect(await templates.find(spec({ disks: disks('image') }), 'rooted')).toBeDefined());
     expect(made).toHaveLength(2);
     expect((await readdir(root)).length).toBe(2);
     const shares = [{ tag: 't', path: '/', readOnly: true, ownership: 'keep' }] as const;
