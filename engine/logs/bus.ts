@@ -5,7 +5,7 @@ import type { EngineEvent } from '../model/events.ts';
 /** Events without their time; `emit` adds it. */
 export type NewEvent = EngineEvent extends infer E ? (E extends EngineEvent ? Omit<E, 'time'> : never) : never;
 
-/** The one stream of events of a stack. A slow subscriber loses log events first, and is told how many. */
+/** The one stream of events of a stack. A slow subscriber loses the oldest lines of logs, and is told how many. */
 export class EventBus {
   readonly #subscribers = new Set<(event: EngineEvent) => void>();
 
@@ -29,8 +29,8 @@ export class EventBus {
 
   /**
    * Iterates over the events emitted from this call on, until the signal aborts (events already queued are still
-   * delivered) or the caller leaves the loop. `filter` keeps the queue small. With `keepsOrder`, once a log line has
-   * been dropped the following ones are dropped too, until the warning about it has been read, so that the reader can
+   * delivered) or the caller leaves the loop. `filter` keeps the queue small. With `keepsOrder` the newest lines are dropped: once one has
+   * been, the following ones are dropped too, until the warning about it has been read, so that the reader can
    * read them again from the log files.
    */
   stream(
@@ -74,7 +74,8 @@ class EventStream implements AsyncIterableIterator<EngineEvent> {
   }
 
   next(): Promise<IteratorResult<EngineEvent>> {
-    return this.#queue.size === 0 && this.#dropped > 0 ? Promise.resolve({ done: false, value: this.#lossNotice() }) : this.#queue.next();
+    const isAtGap = this.#queue.size === 0 || !this.#keepsOrder;
+    return isAtGap && this.#dropped > 0 ? Promise.resolve({ done: false, value: this.#lossNotice() }) : this.#queue.next();
   }
 
   return(): Promise<IteratorResult<EngineEvent>> {
@@ -83,15 +84,34 @@ class EventStream implements AsyncIterableIterator<EngineEvent> {
   }
 
   #push(event: EngineEvent): void {
-    if (event.type === 'log' && this.#drops()) {
+    if (event.type === 'log' && !this.#hasRoom()) {
       this.#dropped += 1;
     } else {
       void this.#queue.push(event);
     }
   }
 
-  #drops(): boolean {
-    return this.#queue.size >= MAX_QUEUE || (this.#keepsOrder && this.#dropped > 0);
+  #hasRoom(): boolean {
+    if (this.#keepsOrder) {
+      return this.#queue.size < MAX_QUEUE && this.#dropped === 0;
+    }
+    if (this.#queue.size >= MAX_QUEUE) {
+      this.#dropOldest(MAX_QUEUE / 2);
+    }
+    return this.#queue.size < MAX_QUEUE;
+  }
+
+  /** The newest lines are those that somebody looks at: where they were dropped, the end of a flood was never seen. */
+  #dropOldest(lines: number): void {
+    let left = lines;
+    for (const event of this.#queue.takeAll()) {
+      if (event.type === 'log' && left > 0) {
+        left -= 1;
+        this.#dropped += 1;
+      } else {
+        void this.#queue.push(event);
+      }
+    }
   }
 
   #lossNotice(): EngineEvent {
