@@ -20,7 +20,7 @@ export const DECLARED: Readonly<Record<string, string>> = {
   'docker push day-nothing': 'docker says what it is about to do before it looks whether there is such an image',
   'docker search --limit nonsense x': 'search is refused: registries have no search that works for all of them',
   'docker logout day-nowhere.test': 'hypr says that there was no login',
-  'docker system prune -f --filter label=day=none': 'its filter is until; labels are those of: image prune, volume prune, network prune',
-  'docker image prune -f --filter label=day=none': 'without filters; the API has them',
   'docker help | grep -ci usage': 'the number of lines with that word in a help text',
+  "docker inspect -f '{{.State.Paused}} {{.State.Health.Status}}' day-web": "docker's probes fail for a while after a pause on a busy host",
+  "docker system df --format '{{.Type}}'": 'templates of machines take space, too',
 };

@@ -25,8 +25,11 @@ const CLASSES: ReadonlyArray<readonly [string, RegExp]> = [
     /requires (at least|exactly|at most)? ?\d* ?arguments?|accepts no arguments|needs (an|at least \d+) arguments?|does not know what to do with/i,
   ],
   ['template', /template/i],
-  ['conflict', /already (in use|exists)|conflict|is in use|being used|has active endpoints|cannot remove/i],
+  ['conflict', /already (in use|exists)|conflict|is in use|is used by|being used|has active endpoints|cannot remove/i],
   ['not running', /is not running|not running|already paused|is not paused/i],
-  ['not found', /no such|not found|ENOTFOUND|is not in the store|unable to find|does not exist|could not find|there is no\b|cannot find/i],
-  ['invalid', /invalid|not a valid|is not valid|must be|wants\b|does not know/i],
+  [
+    'not found',
+    /no such|not found|ENOTFOUND|is not in the store|unable to find|does not exist|could not (find|be found)|there is no\b|cannot find/i,
+  ],
+  ['invalid', /invalid|not a valid|is not valid|is not an? \w+ (subnet|address)|must be|wants\b|does not know/i],
 ];
