@@ -12,6 +12,8 @@ export interface ExecRecord {
   readonly detachKeys: string;
   state: 'created' | 'running' | 'ended';
   session: ExecSession | undefined;
+  /** Of its terminal, from a client that said it before the program was there. */
+  size?: { readonly columns: number; readonly rows: number };
   exitCode: number | null;
 }
 

@@ -1,6 +1,6 @@
 import { HyprError } from '../../../base/errors.ts';
 import type { AttachSession, ExecSession, ReplicaDetail } from '../../model/types.ts';
-import { ApiError } from '../http/errors.ts';
+import { ApiError, describeError } from '../http/errors.ts';
 import type { Hijacked } from '../http/reply.ts';
 import type { Call, Routes } from '../http/router.ts';
 import { asList, asText, asTexts } from '../http/values.ts';
@@ -27,7 +27,8 @@ export const streamRoutes = (host: Host): Routes => ({
   'POST /exec/{id}/start': (call) => startExec(host, call),
   'POST /exec/{id}/resize': (call) => {
     const record = host.execs.need(call.params.id ?? '');
-    record.session?.resize(sizeOf(call));
+    record.size = sizeOf(call);
+    record.session?.resize(record.size);
     call.reply.empty(record.state === 'running' ? 200 : 201);
   },
   'GET /exec/{id}/json': ({ params, reply }) => reply.json(describeExec(host.execs.need(params.id ?? ''))),
@@ -171,25 +172,34 @@ const startExec = async (host: Host, { params, body, reply, signal, version }: C
   const size = record.options.tty ? { columns: columns || 80, rows: rows || 24 } : undefined;
   record.state = 'running';
   await host.withStack(record.stack, async (stack) => {
+    // Before the program starts: docker-py loses output that comes together with the head, and reads why it did not start as its output.
+    const client = request.Detach === true ? undefined : reply.hijack(outputType(record.options.tty, version));
     try {
       record.session = await stack.exec({ ...record.options, detach: false, size });
     } catch (error) {
       record.state = 'ended';
       const isExec = error instanceof HyprError && error.code === 'GUEST_EXEC';
       record.exitCode = isExec && error.reason === 'programNotFound' ? NOT_FOUND : NOT_STARTED;
+      if (client !== undefined) {
+        const data = Buffer.from(`exec failed: ${describeError(error).message}\r\n`);
+        await writeOutput(client, { stdout: true, stderr: true, raw: record.options.tty }, { stream: 'stdout', data });
+        return client.end();
+      }
       throw isExec ? new ApiError(400, `exec failed: ${error.message}`) : error;
+    }
+    if (record.size !== undefined) {
+      record.session.resize(record.size);
     }
     tell(host, detail, `exec_start: ${record.options.args.join(' ')}`, record);
     const running = { host, detail, record, session: record.session };
-    if (request.Detach === true) {
+    if (client === undefined) {
       record.session.closeStdin();
       reply.empty(200);
       return carryExec(running, undefined, signal);
     }
-    const client = reply.hijack(outputType(record.options.tty, version));
     const keys = record.options.tty ? keysOf(record.detachKeys) : undefined;
     if (record.options.stdin) {
-      void feed(record.session, client, { keys, once: !record.options.tty });
+      void feed(record.session, client, { keys, once: true });
     } else {
       record.session.closeStdin();
     }
