@@ -172,6 +172,7 @@ describe('whatever is killed, the next command puts it right', () => {
   }, 300_000);
 
   test('the supervisor, in the middle of up: the command says so, and the next continues after what was started', async () => {
+    await stack.must(['down', '-t', '1']);
     const child = spawn(hyprBin, ['compose', '--progress', 'plain', 'up', '-d', '--wait'], {
       cwd: stack.dir,
       env: { ...process.env, ...stack.env },

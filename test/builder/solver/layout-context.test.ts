@@ -41,7 +41,8 @@ describe('oci-layout:// contexts', () => {
       tags: [],
       ...rest,
     });
-    const [entry] = manifests();
+    // It is added to what the layout has.
+    const entry = manifests().at(-1);
     if (entry === undefined) {
       throw new Error('no manifest');
     }

@@ -68,7 +68,6 @@ describe('parsing and errors', () => {
     ['ingress', 'hypr url'],
     ['gpu list', 'processor'],
     ['serve --port 41000', 'unix socket'],
-    ['container diff web', 'hypr export'],
   ])('hypr %s is not there, and says what is', async (line, instead) => {
     const context = fakeContext();
     expect(await run(context, line)).toBe(1);
