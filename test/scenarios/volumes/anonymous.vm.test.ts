@@ -16,16 +16,24 @@ services:
 });
 afterAll(() => stack?.close());
 
-const volumes = async (): Promise<string[]> => (await mustHypr(['volume', 'ls', '-q'], { env: stack.env })).split('\n').filter(Boolean);
+/** Other tests have volumes in this home, too. */
+let others: string[] = [];
+const volumes = async (): Promise<string[]> =>
+  (await mustHypr(['volume', 'ls', '-q'], { env: stack.env })).split('\n').filter((name) => name !== '' && !others.includes(name));
+
+/** The service has written to its new volume. */
+const settled = () => expect.poll(() => stack.must(['exec', '-T', 'app', 'sh', '-c', 'cat /data/f || true'])).toBe('first\n');
 
 test('an anonymous volume outlives down, is mounted by its name, and goes with volume prune', async () => {
+  others = await volumes();
   await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });
+  await settled();
   await stack.must(['exec', '-T', 'app', 'sh', '-c', 'echo kept > /data/f; sync']);
   await stack.must(['down', '-t', '0']);
   const [name = ''] = await volumes();
   expect(name).toMatch(/^[0-9a-f]{64}$/);
   await stack.must(['up', '-d', '--wait'], { timeout: 120_000 });
-  expect(await stack.must(['exec', '-T', 'app', 'cat', '/data/f'])).toBe('first\n');
+  await settled();
   const read = ['run', '--rm', '-v', `${name}:/old`, 'busybox', 'cat', '/old/f'];
   expect(await mustHypr(read, { env: stack.env, timeout: 120_000 })).toBe('kept\n');
   await stack.must(['down', '-v', '-t', '0']);
