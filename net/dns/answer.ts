@@ -100,9 +100,34 @@ const startOfAuthority = (domain: string): Answer => ({
   data: { mname: domain, rname: `nobody.${domain}`, serial: 1, refresh: 60, retry: 60, expire: 60, minimum: NEGATIVE_TTL },
 });
 
+/** More than this is no length of a label: a pointer, which the first name of a message has nowhere to point with. */
+const MAX_LABEL = 63;
+
+/**
+ * Whether the first name of a message is the same once it has been text. A label may hold any byte (RFC 2181, 11): a dot in it cannot be told
+ * from the end of a label then, and what is not ASCII gets another length.
+ */
+const isPlainName = (bytes: Buffer): boolean => {
+  for (let at = HEADER; at < bytes.length; ) {
+    const length = bytes[at] ?? 0;
+    const label = bytes.subarray(at + 1, at + 1 + length);
+    if (length > MAX_LABEL || label.some((byte) => byte <= 0x20 || byte >= 0x7f || byte === DOT)) {
+      return false;
+    }
+    if (length === 0) {
+      return true;
+    }
+    at += length + 1;
+  }
+  // Without a question, or cut: whoever decodes it says so.
+  return true;
+};
+
+const DOT = 0x2e;
+
 const read = (bytes: Buffer): DecodedPacket | undefined => {
   try {
-    return decode(bytes);
+    return isPlainName(bytes) ? decode(bytes) : undefined;
   } catch {
     return undefined;
   }

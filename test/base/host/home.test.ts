@@ -25,6 +25,8 @@ const refusalOfNobody = (home: string): { message: string; hint: string; code: s
   const call = `try { require(${JSON.stringify(script)}).refuseForeignHome(${JSON.stringify(home)}) } catch (error) { console.log(JSON.stringify(error)) }`;
   const { stdout, stderr } = spawnSync('setpriv', [`--reuid=${NOBODY}`, '--regid=65534', '--clear-groups', 'node', '-e', call], {
     encoding: 'utf8',
+    // Node reads the package.json of where it stands, which that user may not be able to.
+    cwd: '/',
   });
   expect(stderr).toBe('');
   return JSON.parse(stdout);

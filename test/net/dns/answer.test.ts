@@ -1,4 +1,4 @@
-import { decode, encode, type Packet } from 'dns-packet';
+import { type DecodedPacket, decode, encode, type Packet } from 'dns-packet';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { answerQuery } from '../../../net/dns/answer.ts';
@@ -89,6 +89,17 @@ describe('answerQuery', () => {
   it('leaves answers and scraps unanswered', () => {
     expect(answerQuery(encode({ type: 'response', id: 1, questions: [{ type: 'A', name: 'hypr' }] }), directory, 'hypr')).toBeUndefined();
     expect(answerQuery(new Uint8Array(11), directory, 'hypr')).toBeUndefined();
+  });
+
+  it.each([
+    ['a dot in a label', [3, 0x77, 0x65, 0x2e, 4, 0x68, 0x79, 0x70, 0x72, 0]],
+    ['a label that is a dot', [1, 0x2e, 4, 0x68, 0x79, 0x70, 0x72, 0]],
+    ['what grows as text', [40, ...Array(40).fill(0xff), 4, 0x68, 0x79, 0x70, 0x72, 0]],
+    ['a pointer', [0xc0, 0]],
+  ])('refuses a question with %s, which would be another one in its answer', (_, name) => {
+    const query = Buffer.from([0, 9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, ...name, 0, 1, 0, 1]);
+    const reply: DecodedPacket & { rcode?: string } = decode(Buffer.from(answerQuery(query, directory, 'hypr') ?? []));
+    expect([reply.id, reply.rcode, reply.questions]).toEqual([9, 'FORMERR', []]);
   });
 
   it('answers whatever bytes with nothing, or with a message of the same id that can be read', () => {
