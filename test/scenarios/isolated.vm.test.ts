@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createConnection } from 'node:net';
+import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { hyprBin } from '../support/cli.ts';
 import { OutsideServers, outside } from '../support/outside.ts';
 import { processesOf, TestStack } from '../support/stack.ts';
 
@@ -102,12 +105,23 @@ describe('x-hypr.network: isolated', () => {
   });
 
   test('what was refused is told as an event', async () => {
-    const events = stack.run(['events', '--format', 'json', '--until', new Date(Date.now() + 6000).toISOString()]);
-    await run('app', fetchOf('http://told.example.com/'));
-    const lines = (await events).stdout.split('\n').filter((line) => line.includes('"refuse"'));
-    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
-      { service: 'app', type: 'network', attributes: { rule: 'egress', name: 'told.example.com:80' } },
-    ]);
+    const events = spawn(hyprBin, ['compose', 'events', '--format', 'json'], {
+      cwd: stack.dir,
+      env: { ...process.env, ...stack.env },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    onTestFinished(() => void events.kill());
+    // It may not listen yet when the first is refused.
+    const asking = setInterval(() => void run('app', fetchOf('http://told.example.com/')), 2_000);
+    onTestFinished(() => clearInterval(asking));
+    for await (const line of createInterface({ input: events.stdout })) {
+      if (line.includes('"refuse"')) {
+        const told = { service: 'app', type: 'network', attributes: { rule: 'egress', name: 'told.example.com:80' } };
+        expect(JSON.parse(line)).toMatchObject(told);
+        return;
+      }
+    }
+    throw new Error('the events ended');
   });
 
   test('a new supervisor takes over its port and its way out', async () => {

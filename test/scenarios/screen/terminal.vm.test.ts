@@ -57,6 +57,8 @@ needs(missingTmux()).describe('one sitting at the dashboard', () => {
   beforeAll(async () => {
     await stack.write({ 'compose.yaml': COMPOSE, 'web/Dockerfile': DOCKERFILE, 'web/www/index.html': 'one' });
     await hypr(['rmi', '-f', 'shop-web'], { env: stack.env });
+    // The page of volumes begins with the first of this home, which other tests have left theirs in.
+    await hypr(['volume', 'prune', '-a', '-f'], { env: stack.env });
     terminal = await Tmux.open({ columns: 120, rows: 24, cwd: stack.dir, env: stack.env });
   });
   afterAll(async () => {
@@ -74,7 +76,8 @@ needs(missingTmux()).describe('one sitting at the dashboard', () => {
     isBroken ||= task.result?.state === 'fail';
   });
 
-  const until = (wanted: string | RegExp): Promise<string[]> => terminal.until(wanted, LONG);
+  /** Ends before its test does, so that what the screen shows is told. */
+  const until = (wanted: string | RegExp): Promise<string[]> => terminal.until(wanted, LONG - 30_000);
   const untilGone = (wanted: string): Promise<unknown> =>
     expect.poll(async () => (await terminal.screen()).join('\n'), { timeout: LONG }).not.toContain(wanted);
   /** Until the shell waits for a line: what is typed earlier, a program that ends may have taken. */
