@@ -1,5 +1,6 @@
 import type { TarHeader } from '../base/tar/header.ts';
 import { readTar, StreamSource } from '../base/tar/reader.ts';
+import { WHOLE_FOLDERS } from './commit.ts';
 import { baseName, cleanPath, dirName, joinPath } from './context/tree.ts';
 import { OPAQUE, WHITEOUT } from './layers/whiteouts.ts';
 import { indexTar, LayerTree } from './solver/layer/layer-tree.ts';
@@ -22,12 +23,10 @@ export interface Change {
   readonly kind: 'added' | 'changed' | 'deleted';
 }
 
-const WHOLE_FOLDERS = ['run/hypr', 'dev', 'proc', 'sys'];
-
 /** What differs between a machine's disk and its image, sorted by path; a folder counts as changed when something in it is. */
 export const listChanges = async (store: Pick<ImageStore, 'need' | 'layerTar'>, request: ChangesRequest): Promise<Change[]> => {
   const base = await treeOf(store, request.imageId);
-  const hidden = [...WHOLE_FOLDERS, ...request.leaveOut.map(cleanPath)];
+  const hidden = [...WHOLE_FOLDERS, ...request.leaveOut].map(cleanPath);
   const mounts = request.mounts.map(cleanPath);
   const isHidden = (path: string): boolean =>
     hidden.some((each) => path === each || path.startsWith(`${each}/`)) || mounts.some((each) => path.startsWith(`${each}/`));

@@ -27,7 +27,7 @@ export interface CommitRequest {
   readonly now: number;
 }
 
-const WHOLE_FOLDERS = ['/run/hypr', '/dev', '/proc', '/sys'];
+export const WHOLE_FOLDERS = ['/run/hypr', '/dev', '/proc', '/sys'];
 
 /**
  * An image of what a machine was made of and what it changed on its disk, in one more layer; volumes are not among that. The config is the

@@ -10,7 +10,7 @@ import type { BuildContext } from '../solver/frame/build-context.ts';
 import type { Vertex } from '../solver/frame/progress.ts';
 import type { StageState } from '../solver/frame/state.ts';
 import { digestHex } from '../store/format/digest.ts';
-import { MEDIA } from '../store/format/manifest.ts';
+import { MEDIA, REF_NAME } from '../store/format/manifest.ts';
 import { CACHE_CONFIG, type CacheEntry, encodeCacheConfig, INLINE_FIELD } from './cache-format.ts';
 
 type Place = Exclude<CacheTarget, { type: 'inline' }>;
@@ -90,7 +90,7 @@ const writeLocal = async (build: BuildContext, { place, tag }: Place, { blobs, m
     name: `blobs/sha256/${digestHex(blob.descriptor.digest)}`,
     blob: { ...blob, size: blob.descriptor.size },
   }));
-  const own = { ...manifest.descriptor, annotations: { 'org.opencontainers.image.ref.name': tag } };
+  const own = { ...manifest.descriptor, annotations: { [REF_NAME]: tag } };
   const documents = new Map<string, object>([
     ['oci-layout', { imageLayoutVersion: '1.0.0' }],
     ['index.json', { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [own] }],

@@ -13,6 +13,7 @@ import { formatPlatform } from '../solver/frame/platform.ts';
 import { digestHex, isDigest, ociDigest } from '../store/format/digest.ts';
 import { asObject, type Json, parseObject } from '../store/format/image-config.ts';
 import type { Descriptor } from '../store/format/manifest.ts';
+import { IMAGE_NAME, REF_NAME } from '../store/format/manifest.ts';
 import { chooseManifest, isIndex, parseManifest, parsePlatform } from '../store/format/platform.ts';
 import { CACHE_CONFIG, type CacheConfig, decodeCacheConfig, MAX_CACHE_CONFIG, readInlineEntries } from './cache-format.ts';
 
@@ -133,9 +134,9 @@ const localReader = (folder: string): WithReader => {
     }
     const index = parseObject(await readFile(join(folder, 'index.json')));
     const entries = (Array.isArray(index.manifests) ? index.manifests : []).map(asObject);
-    const tagged = entries.filter(({ annotations }) => asObject(annotations)['org.opencontainers.image.ref.name'] === name);
+    const tagged = entries.filter(({ annotations }) => asObject(annotations)[REF_NAME] === name);
     // An image beside the cache may have the same tag, but has a name, too.
-    const named = tagged.find(({ annotations }) => asObject(annotations)['io.containerd.image.name'] === undefined) ?? tagged[0];
+    const named = tagged.find(({ annotations }) => asObject(annotations)[IMAGE_NAME] === undefined) ?? tagged[0];
     const digest = (named ?? (entries.length === 1 ? entries[0] : undefined))?.digest;
     if (typeof digest !== 'string' || !isDigest(digest)) {
       throw new HyprError('IMAGE_NOT_FOUND', `there is nothing with the tag ${name} in it`);

@@ -1,17 +1,16 @@
-import { createHash } from 'node:crypto';
-import { mkdir, readFile, realpath } from 'node:fs/promises';
+import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HyprError, isErrno } from '../../base/errors.ts';
-import { diskError, writeFileAtomic } from '../../base/host/files.ts';
+import { HyprError } from '../../base/errors.ts';
+import { diskError, readTextIfThere, writeFileAtomic } from '../../base/host/files.ts';
 import { withLock } from '../../base/host/lock.ts';
+import { shortHash } from '../../base/paths.ts';
 import { asObject, parseObject } from '../store/format/image-config.ts';
+import { IMAGE_NAME, REF_NAME } from '../store/format/manifest.ts';
 
 /** What a layout folder's documents are, by their file names. */
 export type LayoutDocuments = ReadonlyMap<string, object>;
 
 const LOCK_TIMEOUT = 60_000;
-const IMAGE_NAME = 'io.containerd.image.name';
-const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /**
  * Writes index.json, manifest.json and oci-layout of a layout folder: what other images it has stays, what has a name of
@@ -24,36 +23,22 @@ export const writeLayoutDocuments = async (
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
     throw diskError(error, folder);
   });
-  const id = createHash('sha256')
-    .update(await realpath(folder))
-    .digest('hex')
-    .slice(0, 32);
+  const id = shortHash(await realpath(folder), 32);
   await withLock(join(lockFolder, `layout-${id}`), { what: `the image layout ${folder}`, timeout: LOCK_TIMEOUT, signal }, async () => {
     for (const [name, value] of documents) {
       const path = join(folder, name);
       const merge = MERGES[name];
-      await writeFileAtomic(path, JSON.stringify(merge === undefined ? value : merge(await readIfThere(path), value)), 0o644);
+      await writeFileAtomic(path, JSON.stringify(merge === undefined ? value : merge(await readTextIfThere(path), value)), 0o644);
     }
   });
 };
 
-const readIfThere = async (path: string): Promise<Buffer | undefined> => {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) {
-      return undefined;
-    }
-    throw error;
-  }
-};
-
-type Merge = (there: Buffer | undefined, own: object) => object;
+type Merge = (there: string | undefined, own: object) => object;
 
 const mergeIndex: Merge = (there, own) => {
   const added = listOf(asObject(own).manifests);
   const names = new Set(added.map(nameOf));
-  const others = there === undefined ? [] : listOf(parseObject(there).manifests).filter((entry) => !names.has(nameOf(entry)));
+  const others = there === undefined ? [] : listOf(parseObject(Buffer.from(there)).manifests).filter((entry) => !names.has(nameOf(entry)));
   return { ...own, manifests: [...others, ...added] };
 };
 
@@ -74,9 +59,9 @@ const mergeDockerList: Merge = (there, own) => {
   return [...others, ...added];
 };
 
-const parseList = (data: Buffer): unknown[] => {
+const parseList = (text: string): unknown[] => {
   try {
-    return listOf(JSON.parse(data.toString('utf8')));
+    return listOf(JSON.parse(text));
   } catch (error) {
     throw new HyprError('IMAGE_CORRUPT', 'manifest.json of the image layout is not JSON', { cause: error });
   }

@@ -11,7 +11,7 @@ import { exactly } from '../../base/tar/exactly.ts';
 import { encodePlainFile } from '../../base/tar/header.ts';
 import { familiarReference, parseReference } from '../registry/config/reference.ts';
 import { digestHex } from '../store/format/digest.ts';
-import { MEDIA } from '../store/format/manifest.ts';
+import { IMAGE_NAME, MEDIA, REF_NAME } from '../store/format/manifest.ts';
 import type { Blob } from './compress-layer.ts';
 import { type LayoutDocuments, writeLayoutDocuments } from './layout-index.ts';
 import { encode, type ImageBundle } from './make-image.ts';
@@ -49,8 +49,8 @@ const inMemory = (data: Buffer): Member['blob'] => ({ size: data.length, open: (
 const blobName = ({ descriptor }: Blob): string => `blobs/sha256/${digestHex(descriptor.digest)}`;
 
 const nameOf = (reference: string): Record<string, string> => ({
-  'io.containerd.image.name': reference,
-  'org.opencontainers.image.ref.name': parseReference(reference).tag ?? '',
+  [IMAGE_NAME]: reference,
+  [REF_NAME]: parseReference(reference).tag ?? '',
 });
 
 const dockerList = (bundle: ImageBundle, names: readonly string[]): object[] => {

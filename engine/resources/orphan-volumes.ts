@@ -1,13 +1,15 @@
-import { createHash } from 'node:crypto';
 import { link, mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
 import { diskError, listFolder } from '../../base/host/files.ts';
-import type { HomePaths } from '../../base/paths.ts';
+import { type HomePaths, shortHash } from '../../base/paths.ts';
 import { ANONYMOUS_LABEL } from '../model/volume-name.ts';
 import type { VmRow, VolumeRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 import { discardVolume } from './discard-volume.ts';
+
+/** As docker's names of volumes that nobody named. */
+const NAME_DIGITS = 64;
 
 interface Place {
   readonly paths: Pick<HomePaths, 'volumes'>;
@@ -20,7 +22,7 @@ interface Place {
  */
 export const orphanDisks = async ({ paths, store }: Place, { folder, of }: { folder: string; of: string }): Promise<void> => {
   for (const file of (await listFolder(folder)).filter((each) => each.startsWith('anon-'))) {
-    const name = createHash('sha256').update(`${of} ${file}`).digest('hex');
+    const name = shortHash(`${of} ${file}`, NAME_DIGITS);
     const path = join(paths.volumes, name, 'data.ext4');
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });

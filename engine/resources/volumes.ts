@@ -1,6 +1,6 @@
-import { mkdir, readFile, rm, rmdir, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { HyprError, isErrno } from '../../base/errors.ts';
+import { mkdir, rm, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { HyprError } from '../../base/errors.ts';
 import { diskError } from '../../base/host/files.ts';
 import { withLock } from '../../base/host/lock.ts';
 import { shortHash } from '../../base/paths.ts';
@@ -15,12 +15,10 @@ import { refuseBadVolumeName } from '../model/volume-name.ts';
 import { volumeDevice } from '../resolve/volume-device.ts';
 import type { VmRow, VolumeRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
+import { backBind } from './back-bind.ts';
 import { discardVolume } from './discard-volume.ts';
 import { orphanDisks, removeNameless } from './orphan-volumes.ts';
 import { type AwaitGuest, borrow, findKeeper, isBorrower, refuseWithinMachine } from './volume-users.ts';
-
-/** A single file that is copied into the guest at start. */
-const MAX_COPIED_FILE = 4 * 2 ** 20;
 
 /** Volume names of the model that a service mounts. */
 export const volumesOf = (project: Project, service: string): string[] =>
@@ -238,7 +236,6 @@ export class StackVolumes {
 const isOnlyRead = (spec: ReplicaSpec, volume: string): boolean =>
   spec.mounts.every((mount) => mount.kind !== 'volume' || mount.volume !== volume || mount.readOnly);
 
-/** Whether more than one replica of the project mounts a volume. */
 /** What a volume of this form can hold; a folder of the host has no limit that could be set. */
 const sizeOf = (config: VolumeConfig | undefined, form: VolumeRow['form']): number => {
   const device = volumeDevice(config);
@@ -251,6 +248,7 @@ const sizeOf = (config: VolumeConfig | undefined, form: VolumeRow['form']): numb
   return sizeMib ?? DISK_MIB;
 };
 
+/** Whether more than one replica of the project mounts a volume. */
 const isShared = (project: Project, name: string): boolean => {
   const users = Object.keys(project.services).filter((service) => volumesOf(project, service).includes(name));
   const replicas = users.reduce(
@@ -262,54 +260,6 @@ const isShared = (project: Project, name: string): boolean => {
     0,
   );
   return replicas > 1;
-};
-
-const backBind = async (spec: ReplicaSpec, mount: ReplicaMount & { kind: 'bind' }): Promise<BackedMount> => {
-  const info = await stat(mount.source).catch((error: unknown) => {
-    if (isErrno(error, 'ENOENT')) {
-      return undefined;
-    }
-    throw diskError(error, mount.source);
-  });
-  if (info === undefined) {
-    if (!mount.create) {
-      throw new HyprError('HYPR_PERMISSION', `service ${spec.service}: bind source path does not exist: ${mount.source}`, {
-        hint: 'create it, or leave out `create_host_path: false`, so that it is made as an empty folder',
-      });
-    }
-    await mkdir(mount.source, { recursive: true });
-    return { mount, backing: { kind: 'folder', path: mount.source, ownership: 'squash' } };
-  }
-  if (info.isDirectory()) {
-    return { mount, backing: { kind: 'folder', path: mount.source, ownership: 'squash' } };
-  }
-  if (info.isSocket()) {
-    throw new HyprError(
-      'HYPR_UNSUPPORTED',
-      `service ${spec.service}: ${mount.source} is a socket of the host, which a machine cannot reach`,
-      {
-        hint: 'what connects to it must run on the host; only docker.sock is answered by hypr itself',
-      },
-    );
-  }
-  if (mount.source === '/dev/null') {
-    // The usual way to hide a file of the image.
-    return { mount, backing: { kind: 'file', content: Buffer.alloc(0), mode: 0o666 } };
-  }
-  if (!info.isFile()) {
-    throw new HyprError(
-      'HYPR_UNSUPPORTED',
-      `service ${spec.service}: ${mount.source} is ${info.isFIFO() ? 'a pipe' : 'a device'} of the host, which a machine cannot have`,
-      {
-        hint: 'bind a file or a folder; /dev in the machine has devices of its own',
-      },
-    );
-  }
-  // A read-only file is copied at start, so that the guest sees that file and not its whole folder.
-  if (mount.readOnly && info.size <= MAX_COPIED_FILE) {
-    return { mount, backing: { kind: 'file', content: await readFile(mount.source), mode: info.mode & 0o777 } };
-  }
-  return { mount, backing: { kind: 'shared-file', folder: dirname(mount.source), name: basename(mount.source) } };
 };
 
 const removeIfEmpty = async (dir: string): Promise<void> => {

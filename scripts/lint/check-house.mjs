@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { FLOORS, LISTS, MOST_FILES, ROOMS } from './house.mjs';
+import { FLOORS, LISTS, MOST_FILES, ROOMS, TOP } from './house.mjs';
 
 const SOURCE = /\.(ts|tsx|mjs|mts)$/;
 /** Counted, but not read: c-rooms.mjs reads the includes of C, and Go has none by file. Tests of Go stand beside what they test. */
@@ -123,6 +123,12 @@ const findCrowds = (files) => {
     .map(([folder, count]) => `${folder} has ${count} source files, more than ${MOST_FILES}: which rooms are in it?`);
 };
 
+/** Files, by their paths, that stand at the top and are nothing of TOP's. */
+export const findStrangers = (files) =>
+  [...new Set(files.map((file) => file.split('/', 1)[0]))]
+    .filter((name) => name !== '' && !TOP.includes(name))
+    .map((name) => `${name} stands at the top and is not in TOP of scripts/lint/house.mjs`);
+
 const BEGIN = '<!-- written by scripts/lint/check-house.mjs --write -->';
 const END = '<!-- end -->';
 
@@ -146,7 +152,7 @@ const listFiles = () => {
     const options = { cwd: root, stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 1 << 26 };
     return execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], options).toString().split('\0');
   } catch {
-    return readdirSync(root, { recursive: true }).filter((file) => !/^(node_modules|dist|coverage|\.git)(\/|$)/.test(file));
+    return readdirSync(root, { recursive: true }).filter((file) => !/^(node_modules|dist|dist-packages|coverage|\.git)(\/|$)/.test(file));
   }
 };
 
@@ -154,7 +160,7 @@ const main = () => {
   const guide = join(root, 'CONTRIBUTING.md');
   const text = readFileSync(guide, 'utf8');
   const current = text.slice(0, text.indexOf(BEGIN)) + houseMap() + text.slice(text.indexOf(END) + END.length);
-  const faults = checkHouse(readSources());
+  const faults = [...checkHouse(readSources()), ...findStrangers(listFiles().filter((file) => existsSync(join(root, file))))];
   if (process.argv.includes('--write')) {
     writeFileSync(guide, current);
   } else if (text !== current) {

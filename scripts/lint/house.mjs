@@ -83,6 +83,13 @@ export const ROOMS = {
   ],
 };
 
+/** What stands at the top: one who looks in sees the whole of it. What a test or a trace leaves there is a stranger. */
+export const TOP = [
+  ...['.ci', '.gitattributes', '.github', '.gitignore', 'CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'README.md', 'SECURITY.md'],
+  ...['base', 'bin', 'biome.json', 'builder', 'cli', 'compose', 'docs', 'engine', 'fixtures', 'guest', 'net', 'package-lock.json'],
+  ...['package.json', 'scripts', 'test', 'tsconfig.json', 'vitest.config.ts', 'vmm'],
+];
+
 /** Most source files of a folder: TypeScript, JavaScript, Go and C, without headers and Go's tests, which stand beside what they test. */
 export const MOST_FILES = 20;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkHouse } from '../../scripts/lint/check-house.mjs';
+import { checkHouse, findStrangers } from '../../scripts/lint/check-house.mjs';
 
 const sources = (files: Readonly<Record<string, readonly string[]>>): Map<string, string> =>
   new Map(Object.entries(files).map(([file, imports]) => [file, imports.map((spec) => `import { a } from '${spec}';`).join('\n')]));
@@ -36,6 +36,13 @@ describe('the house check', () => {
     expect(checkHouse(sources({ ...many, 'engine/attic/a.ts': [] }))).toEqual([
       'engine/attic/a.ts: the folder is no room of scripts/lint/house.mjs',
       'engine/plan has 21 source files, more than 20: which rooms are in it?',
+    ]);
+  });
+
+  it('finds what was left at the top', () => {
+    expect(findStrangers(['base/a.ts', 'README.md', '1', 'notes/a.md', 'notes/b.md'])).toEqual([
+      '1 stands at the top and is not in TOP of scripts/lint/house.mjs',
+      'notes stands at the top and is not in TOP of scripts/lint/house.mjs',
     ]);
   });
 

@@ -11,6 +11,7 @@ import { type Decompressors, decompressLayer } from '../../registry/transport/de
 import { digestHex, isDigest, ociDigest } from '../format/digest.ts';
 import { asObject, type Json, MAX_CONFIG, parseImageConfig, parseObject, strings, text } from '../format/image-config.ts';
 import type { Descriptor } from '../format/manifest.ts';
+import { IMAGE_NAME, REF_NAME } from '../format/manifest.ts';
 import { chooseManifest, isIndex, parseManifest, parsePlatform } from '../format/platform.ts';
 import type { ImageStore } from '../store.ts';
 import { makeStagingFolder } from '../tmp.ts';
@@ -35,7 +36,7 @@ interface Found {
 
 const MAX_JSON = 4 * 1024 * 1024;
 const MAX_IMAGES = 1000;
-const NAME_KEYS = ['io.containerd.image.name', 'org.opencontainers.image.ref.name'] as const;
+const NAME_KEYS = [IMAGE_NAME, REF_NAME] as const;
 
 /**
  * Loads every image of a `docker save` archive or an OCI layout, compressed or not. Gives their names, or the id of an

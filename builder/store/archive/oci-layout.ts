@@ -7,6 +7,7 @@ import { formatLayoutSource, type LayoutSource } from '../../model/layout-source
 import { digestHex, isDigest, ociDigest } from '../format/digest.ts';
 import { asObject, MAX_CONFIG, type ParsedConfig, parseImageConfig, parseObject, text } from '../format/image-config.ts';
 import type { Descriptor } from '../format/manifest.ts';
+import { REF_NAME } from '../format/manifest.ts';
 import { checkConfig, chooseManifest, isIndex, parseManifest, parsePlatform } from '../format/platform.ts';
 
 /** An image of a layout folder. Its layers are read, and verified against their digests, when they are requested. */
@@ -23,7 +24,6 @@ export interface LayoutImage {
 const MAX_JSON = 4 * 1024 * 1024;
 const MAX_INDEXES = 3;
 const CHUNK = 1024 * 1024;
-const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /**
  * The image of a layout (image-spec image-layout.md) for a platform. The manifest is chosen as buildx does: the one with

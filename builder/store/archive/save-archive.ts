@@ -7,7 +7,7 @@ import { encodePlainFile } from '../../../base/tar/header.ts';
 import type { Image } from '../../model/types.ts';
 import { familiarReference, parseReference } from '../../registry/config/reference.ts';
 import { digestHex, ociDigest } from '../format/digest.ts';
-import { type Descriptor, MEDIA, makeManifest } from '../format/manifest.ts';
+import { type Descriptor, IMAGE_NAME, MEDIA, makeManifest, REF_NAME } from '../format/manifest.ts';
 import type { ImageStore } from '../store.ts';
 
 export interface SaveInput {
@@ -65,8 +65,8 @@ async function* members(store: ImageStore, { images, format }: SaveInput): Async
 }
 
 const annotate = (reference: string): Record<string, string> => ({
-  'io.containerd.image.name': reference,
-  'org.opencontainers.image.ref.name': parseReference(reference).tag ?? '',
+  [IMAGE_NAME]: reference,
+  [REF_NAME]: parseReference(reference).tag ?? '',
 });
 
 async function* layerMember(store: ImageStore, diffId: string, size: number): AsyncGenerator<Uint8Array> {

@@ -14,6 +14,10 @@ export const MEDIA = {
   dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
 } as const;
 
+/** Annotations of an image in an index: its whole name (containerd), and its tag or whatever its writer calls it (image-spec annotations.md). */
+export const IMAGE_NAME = 'io.containerd.image.name';
+export const REF_NAME = 'org.opencontainers.image.ref.name';
+
 /** Makes an OCI manifest (image-spec manifest.md) for uncompressed layers, whose digests are their diff ids. */
 export const makeManifest = (input: {
   config: { digest: string; size: number };

@@ -53,7 +53,11 @@ export class ShareWatch {
     const tellAll = async () => {
       isTelling = true;
       try {
-        await tell(run, tag, pending);
+        await sleep(SETTLE_MS, signal);
+        // Nothing may come between the last look and the end: what is added then would wait for the next edit.
+        do {
+          await tellSome(run, tag, pending);
+        } while (!pending.isEmpty);
       } catch (error) {
         failed.abort(error);
       } finally {
@@ -80,13 +84,10 @@ export class ShareWatch {
   }
 }
 
-/** Until nothing is left to tell. */
-const tell = async (run: Run, share: string, pending: PendingEdits): Promise<void> => {
+/** Tells of some, and rests as long as the guest is due. */
+const tellSome = async (run: Run, share: string, pending: PendingEdits): Promise<void> => {
   const { signal } = run.abort;
-  await sleep(SETTLE_MS, signal);
-  do {
-    const before = performance.now();
-    await run.guest.tellEdits({ share, ...pending.take() }, signal);
-    await sleep(Math.min(LONGEST_REST_MS, SETTLE_MS + (performance.now() - before) * REST), signal);
-  } while (!pending.isEmpty);
+  const before = performance.now();
+  await run.guest.tellEdits({ share, ...pending.take() }, signal);
+  await sleep(Math.min(LONGEST_REST_MS, SETTLE_MS + (performance.now() - before) * REST), signal);
 };
