@@ -1,4 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
+import { otlpTarget } from '../../base/trace/otlp.ts';
 
 export interface Host {
   readonly platform: string;
@@ -26,9 +27,6 @@ export const checkHostSettings = ({ platform, arch, env }: Host): string[] => {
       hint: 'unset HYPR_VMM; between KVM and software emulation chooses HYPR_ACCEL=kvm|tcg',
     });
   }
-  return isOn(env.HYPR_OTLP_ENABLED)
-    ? ['HYPR_OTLP_ENABLED has no effect: traces are not sent anywhere; HYPR_TRACE=FILE writes one for chrome://tracing']
-    : [];
+  const problem = otlpTarget(env)?.problem;
+  return problem === undefined ? [] : [`HYPR_OTLP_ENABLED has no effect: ${problem}`];
 };
-
-const isOn = (value: string | undefined): boolean => value !== undefined && value !== '' && !/^(0|false|off|no)$/i.test(value);

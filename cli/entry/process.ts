@@ -1,4 +1,4 @@
-import { beginSpan, traceProcess } from '../../base/trace.ts';
+import { flushTrace, traced, traceProcess } from '../../base/trace/trace.ts';
 import { Interrupts } from '../core/interrupts.ts';
 import { flush } from '../core/output.ts';
 import { exitCodeOf, formatError } from '../core/print-error.ts';
@@ -55,6 +55,17 @@ const output: ProcessOutput = (name) => {
   return stream;
 };
 
+/** How long a command waits for a collector of traces. */
+const SENDING_MS = 2000;
+
+/** The verb alone: what else is on the line is nobody else's business. */
+const spanOf = (argv: readonly string[]): string => {
+  const words = argv.slice(0, argv.findIndex((word) => !/^[a-z]+(?:-[a-z]+)*$/.test(word)) >>> 0);
+  return ['hypr', ...words.slice(0, GROUPS.has(words[0] ?? '') ? 2 : 1)].join(' ');
+};
+
+const GROUPS: ReadonlySet<string> = new Set('buildx compose container context image manifest network system volume'.split(' '));
+
 /** Runs the command line of this process to its end: signals, streams, exit code. */
 export const runProcess = async (): Promise<void> => {
   process.on('exit', () => terminal.restore());
@@ -70,13 +81,17 @@ export const runProcess = async (): Promise<void> => {
     return;
   }
   traceProcess(`hypr ${argv.join(' ')}`.slice(0, 80));
-  const ended = beginSpan('command');
-  const [{ runCli }, { createContext }] = await Promise.all([import('./run.ts'), import('./wiring.ts')]);
   // What a command waits for may keep no process alive, and one that ends before its answer would have succeeded.
   const alive = setInterval(() => {}, 2 ** 30);
-  const code = await runCli(argv, createContext({ terminal, interrupts, output }));
+  const code = await traced(spanOf(argv), undefined, async () => {
+    const [{ runCli }, { createContext }] = await Promise.all([import('./run.ts'), import('./wiring.ts')]);
+    return runCli(argv, createContext({ terminal, interrupts, output }));
+  });
+  const unsent = await flushTrace(SENDING_MS);
   clearInterval(alive);
-  ended();
+  if (unsent !== undefined) {
+    output('stderr').write(`hypr: traces were not sent: ${unsent}\n`);
+  }
   for (const stream of made) {
     await flush(stream);
   }

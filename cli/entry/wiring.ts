@@ -3,7 +3,7 @@ import { addAbortSignal } from 'node:stream';
 import { formatPlace, HyprError } from '../../base/errors.ts';
 import { homePaths, hyprHome } from '../../base/paths.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
-import { traced } from '../../base/trace.ts';
+import { traced } from '../../base/trace/trace.ts';
 import type { ConfigOptions, LoadedProject, LoadOptions, Warning } from '../../compose/index.ts';
 import type { CliContext, ConfigArgs, ProjectOptions } from '../core/context.ts';
 import type { Interrupts } from '../core/interrupts.ts';

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { withDeadline } from '../../base/deadline.ts';
 import { type ErrorJson, errorFromJson, HyprError } from '../../base/errors.ts';
 import type { HomePaths } from '../../base/paths.ts';
-import { traced, tracePath } from '../../base/trace.ts';
+import { traced, traceParent, tracePath } from '../../base/trace/trace.ts';
 
 /** The message on descriptor 3: the supervisor is ready, or why it failed. */
 export type ReadyMessage = { readonly ready: true; readonly recovered: readonly string[] } | { readonly error: ErrorJson };
@@ -63,11 +63,17 @@ const launch = (stack: string, stderr: number, stderrPath: string): Promise<read
   });
 
 /** The environment of a supervisor: the NODE_OPTIONS of the caller's shell are not for hypr's Node, HYPR_NODE_OPTIONS are. */
-export const supervisorEnv = ({ NODE_OPTIONS: _, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
+export const supervisorEnv = ({ NODE_OPTIONS: _, TRACEPARENT: asker, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
   ...env,
+  ...withTraceParent(asker),
   ...(env.HYPR_NODE_OPTIONS ? { NODE_OPTIONS: env.HYPR_NODE_OPTIONS } : {}),
   ...(tracePath === undefined ? {} : { HYPR_TRACE: tracePath }),
 });
+
+const withTraceParent = (asker: string | undefined): NodeJS.ProcessEnv => {
+  const parent = traceParent() ?? asker;
+  return parent === undefined ? {} : { TRACEPARENT: parent };
+};
 
 /** The supervisor's script, next to the running bundle. */
 const supervisorScript = (): string => process.env.HYPR_SUPERVISOR ?? join(dirname(fileURLToPath(import.meta.url)), 'supervisor.cjs');

@@ -3,7 +3,7 @@ import { linkedController, orAbort } from '../../base/abort.ts';
 import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
-import { traced } from '../../base/trace.ts';
+import { traced } from '../../base/trace/trace.ts';
 import { type RefusalReason, refusalReason } from '../../guest/protocol/refusal.ts';
 import type { GuestClient, GuestProcess, MachineConfig } from '../../guest/types.ts';
 import { hostAddress } from '../../net/addresses/ipam.ts';

@@ -9,7 +9,7 @@ import { identifyProcess } from '../../base/host/process.ts';
 import { logger, logTo } from '../../base/log.ts';
 import { homePaths } from '../../base/paths.ts';
 import { mapFrames } from '../../base/source-frames.ts';
-import { traced, traceProcess } from '../../base/trace.ts';
+import { flushTrace, traced, traceProcess } from '../../base/trace/trace.ts';
 import { apiMethods } from '../api/server/handlers.ts';
 import { type ApiServer, serveApi } from '../api/server/server.ts';
 import type { ReadyMessage } from '../client/start-supervisor.ts';
@@ -129,6 +129,8 @@ const openDockerSockets = (): { readonly accept: AcceptDocker; close(): Promise<
 };
 
 const FIRST_CLIENT_MS = 5_000;
+/** How long it waits at its end for a collector of traces. */
+const SENDING_MS = 2_000;
 const READY_FD = 3;
 
 const recordSupervisor = (store: StateStore, stack: string, present: boolean): void => {
@@ -155,6 +157,7 @@ export const runSupervisor = async (): Promise<never> => {
   closeInherited([READY_FD]);
   try {
     await main(process.argv[2] ?? '');
+    await flushTrace(SENDING_MS);
     return process.exit(0);
   } catch (error) {
     logger('supervisor').error('failed', { error: toHyprError(error).toJSON() });

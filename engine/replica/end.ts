@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
-import { traced } from '../../base/trace.ts';
+import { traced } from '../../base/trace/trace.ts';
 import type { GuestProcess, ProcessExit } from '../../guest/types.ts';
 import type { MachineExit } from '../../vmm/model/machine.ts';
 import { JoinedMachine } from '../machine/joined-machine.ts';

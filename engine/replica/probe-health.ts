@@ -1,4 +1,4 @@
-import { markTrace } from '../../base/trace.ts';
+import { markTrace } from '../../base/trace/trace.ts';
 import { withVariables } from '../machine/authority.ts';
 import { monitorHealth, type ProbeResult } from '../machine/health.ts';
 import type { Health } from '../model/events.ts';

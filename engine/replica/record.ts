@@ -1,4 +1,4 @@
-import { listenToSpans } from '../../base/trace.ts';
+import { listenToSpans } from '../../base/trace/trace.ts';
 import type { EventBus } from '../logs/bus.ts';
 import type { LogStore } from '../logs/logs.ts';
 import type { Listener, ReplicaAction, ReplicaStatus, Stall, StartSpan } from '../model/events.ts';

@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import { HyprError, messageOf } from '../../base/errors.ts';
-import { traced } from '../../base/trace.ts';
+import { traced } from '../../base/trace/trace.ts';
 import { GuestExecError } from '../../guest/client/process-channel.ts';
 import type { GuestProcess } from '../../guest/types.ts';
 import type { Machine } from '../../vmm/model/machine.ts';

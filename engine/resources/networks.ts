@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
-import { traced } from '../../base/trace.ts';
+import { traced } from '../../base/trace/trace.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { NameTable, NicConfig, ResolverConfig } from '../../guest/types.ts';
 import { hostAddress } from '../../net/addresses/ipam.ts';

@@ -1,5 +1,5 @@
 import type { Progress } from '../../base/progress.ts';
-import { traced } from '../../base/trace.ts';
+import { traced } from '../../base/trace/trace.ts';
 import type { BuildEvent, Image } from '../../builder/model/types.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { ensureImages } from '../images/ensure-images.ts';

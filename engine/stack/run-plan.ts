@@ -1,4 +1,4 @@
-import { traced } from '../../base/trace.ts';
+import { traced } from '../../base/trace/trace.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { OneOffs } from './one-offs.ts';
 import { executePlan } from './operations/execute.ts';

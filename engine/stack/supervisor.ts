@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import { traced } from '../../base/trace.ts';
+import { traced } from '../../base/trace/trace.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { EventBus } from '../logs/bus.ts';
 import { lastLinesOf } from '../logs/last-lines.ts';

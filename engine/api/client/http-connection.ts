@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { traceParent } from '../../../base/trace/trace.ts';
 import { CallError } from '../call-error.ts';
 
 /*
@@ -48,7 +49,9 @@ export class HttpConnection {
     this.#isRead = false;
     const isWhole = body instanceof Uint8Array;
     const length = isWhole ? `content-length: ${body.length}` : 'transfer-encoding: chunked';
-    const head = `POST ${path} HTTP/1.1\r\nhost: hypr\r\nconnect-protocol-version: 1\r\ncontent-type: ${contentType}\r\n${length}\r\n\r\n`;
+    const parent = traceParent();
+    const trace = parent === undefined ? '' : `traceparent: ${parent}\r\n`;
+    const head = `POST ${path} HTTP/1.1\r\nhost: hypr\r\nconnect-protocol-version: 1\r\n${trace}content-type: ${contentType}\r\n${length}\r\n\r\n`;
     // The part of the body that is already there is sent together with the head.
     this.#socket.cork();
     process.nextTick(() => this.#socket.uncork());

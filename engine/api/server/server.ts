@@ -3,6 +3,7 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { messageOf } from '../../../base/errors.ts';
+import { isTracing, tracedRequest } from '../../../base/trace/trace.ts';
 import { Supervisor } from '../gen/hypr_pb.ts';
 import { type ApiMethods, serveBytes } from './byte-streams.ts';
 
@@ -38,13 +39,14 @@ export const serveApi = async (socket: string, methods: ApiMethods, onConnection
       request.url = request.url?.replace(/\?.*/, '');
       onConnections();
     }
-    if (serveBytes(methods, request, response)) {
-      return;
-    }
-    // Connect refuses bidirectional calls over HTTP/1.1, because proxies may buffer them; there is no proxy here.
-    // (connect-node 2.3 would read such a call to its end before answering: 2.2 is the last version that can serve one.)
-    request.httpVersion = '2.0';
-    handler(request, response);
+    traceCall(request, response, () => {
+      if (!serveBytes(methods, request, response)) {
+        // Connect refuses bidirectional calls over HTTP/1.1, because proxies may buffer them; there is no proxy here.
+        // (connect-node 2.3 would read such a call to its end before answering: 2.2 is the last version that can serve one.)
+        request.httpVersion = '2.0';
+        handler(request, response);
+      }
+    });
   });
   const h2 = http2.createServer(handler);
   const open = new Set<net.Socket>();
@@ -96,6 +98,20 @@ export const serveApi = async (socket: string, methods: ApiMethods, onConnection
         }
       }),
   };
+};
+
+/** Of one call, a span, from its head until its answer is sent. */
+const traceCall = (request: http.IncomingMessage, response: http.ServerResponse, answer: () => void): void => {
+  if (!isTracing) {
+    answer();
+    return;
+  }
+  const method = request.url?.replace(/^\/|\?.*/g, '') ?? '';
+  void tracedRequest(method, request.headers.traceparent?.toString(), () => {
+    const ended = new Promise<void>((resolve) => response.once('close', resolve));
+    answer();
+    return ended;
+  });
 };
 
 type Fallback = NonNullable<Parameters<typeof connectNodeAdapter>[0]['fallback']>;

@@ -25,6 +25,8 @@ export type Handler = (call: Call) => Promise<void> | void;
 export type Routes = Readonly<Record<string, Handler>>;
 
 export interface Match {
+  /** Its key in the table. */
+  readonly route: string;
   readonly handler: Handler;
   readonly params: Readonly<Record<string, string>>;
   readonly version: number;
@@ -37,7 +39,7 @@ export const NEWEST = Number(DOCKER_API_VERSION.split('.')[1]);
 export const makeRouter = (routes: Routes): ((method: string, path: string) => Match) => {
   const compiled = Object.entries(routes).map(([route, handler]) => {
     const [method = '', pattern = ''] = route.split(' ');
-    return { method, handler, pattern: compile(pattern) };
+    return { route, method, handler, pattern: compile(pattern) };
   });
   return (method, path) => {
     const [, given, rest = path] = /^\/v(\d+\.\d+)(\/.*)$/.exec(path) ?? [];
@@ -52,7 +54,7 @@ export const makeRouter = (routes: Routes): ((method: string, path: string) => M
     if (chosen === undefined) {
       throw matching.length === 0 ? new ApiError(404, 'page not found') : new ApiError(405, `${method} is not allowed here`);
     }
-    return { handler: chosen.handler, params: chosen.params, version };
+    return { route: chosen.route, handler: chosen.handler, params: chosen.params, version };
   };
 };
 

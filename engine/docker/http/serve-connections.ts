@@ -1,6 +1,7 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import { type Duplex, Readable } from 'node:stream';
 import { logger } from '../../../base/log.ts';
+import { tracedRequest } from '../../../base/trace/trace.ts';
 import { DOCKER_API_VERSION, DOCKER_VERSION } from '../../model/version.ts';
 import { bodyBeforeUpgrade, bodyOf, hasNoBody } from './body.ts';
 import { describeError } from './errors.ts';
@@ -179,7 +180,7 @@ const handle = async (find: Find, { request, reply, signal, bytes }: Exchange): 
   const { method = 'GET', url = '/' } = request;
   try {
     const { pathname, searchParams } = new URL(url.replace(/^\/+/, '/'), 'http://hypr');
-    const { handler, params, version } = find(method, pathname);
+    const { route, handler, params, version } = find(method, pathname);
     const call: Call = {
       params,
       version,
@@ -189,7 +190,7 @@ const handle = async (find: Find, { request, reply, signal, bytes }: Exchange): 
       reply,
       signal,
     };
-    await handler(call);
+    await tracedRequest(route, request.headers.traceparent?.toString(), async () => handler(call));
     log.debug('answered', { method, url });
     return false;
   } catch (error) {

@@ -1,7 +1,7 @@
 import { withDeadline } from '../../../base/deadline.ts';
 import { messageOf } from '../../../base/errors.ts';
 import { logger } from '../../../base/log.ts';
-import { traced } from '../../../base/trace.ts';
+import { traced } from '../../../base/trace/trace.ts';
 import type { ProcessExit } from '../../../guest/types.ts';
 import type { MachineExit } from '../../../vmm/model/machine.ts';
 import type { Run } from './run.ts';

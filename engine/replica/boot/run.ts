@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Cleanup } from '../../../base/cleanup.ts';
 import { shortHash } from '../../../base/paths.ts';
-import { traced } from '../../../base/trace.ts';
+import { traced } from '../../../base/trace/trace.ts';
 import type { GuestClient } from '../../../guest/types.ts';
 import { authorityFiles, authorityVariables } from '../../machine/authority.ts';
 import { bootMachine, type Run } from '../../machine/boot-machine.ts';

@@ -1,7 +1,7 @@
 import { type LinkedController, linkedController } from '../../../base/abort.ts';
 import { HyprError, messageOf, toHyprError } from '../../../base/errors.ts';
 import { logger } from '../../../base/log.ts';
-import { traced } from '../../../base/trace.ts';
+import { traced } from '../../../base/trace/trace.ts';
 import type { EventBus } from '../../logs/bus.ts';
 
 const log = logger('supervisor');

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pLimit from 'p-limit';
 import { HyprError, messageOf } from '../../../base/errors.ts';
-import { traced } from '../../../base/trace.ts';
+import { traced } from '../../../base/trace/trace.ts';
 import type { Image } from '../../../builder/model/types.ts';
 import type { EventBus } from '../../logs/bus.ts';
 import type { DesiredStack } from '../../plan/desired.ts';

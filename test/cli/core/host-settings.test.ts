@@ -19,13 +19,14 @@ test.each(['libkrun', 'cloud-hypervisor', 'chv'])('HYPR_VMM=%s is refused', (vmm
 });
 
 test('what is there, or switched off, is not', () => {
-  expect(linux({ HYPR_VMM: 'QEMU', HYPR_OTLP_ENABLED: '0' })).toEqual([]);
+  expect(linux({ HYPR_VMM: 'QEMU', HYPR_OTLP_ENABLED: '0', OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' })).toEqual([]);
+  expect(linux({ HYPR_OTLP_ENABLED: '1' })).toEqual([]);
 });
 
 test('a command says what has no effect, and goes on; one that is refused does nothing', async () => {
-  const context = fakeContext({ env: { HYPR_OTLP_ENABLED: '1', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://localhost:4317' } });
+  const context = fakeContext({ env: { HYPR_OTLP_ENABLED: '1', OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' } });
   expect(await run(context, 'ls')).toBe(0);
-  expect(context.stderr.text).toContain('warning: HYPR_OTLP_ENABLED has no effect: traces are not sent anywhere');
+  expect(context.stderr.text).toContain('warning: HYPR_OTLP_ENABLED has no effect: OTEL_EXPORTER_OTLP_PROTOCOL is grpc');
   const other = fakeContext({ env: { HYPR_VMM: 'libkrun' } });
   expect(await run(other, 'up -d')).toBe(1);
   expect(other.stderr.text).toContain('HYPR_ACCEL');

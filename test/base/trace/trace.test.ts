@@ -4,20 +4,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { beginSpan, listenToSpans, traced } from '../../base/trace.ts';
+import { listenToSpans, traced } from '../../../base/trace/trace.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'hypr-trace-'));
 const program = join(dir, 'program.mjs');
 
 beforeAll(async () => {
-  const source = `import { traceProcess, traced, beginSpan, markTrace } from './base/trace.ts';
+  const source = `import { traceProcess, traced, markTrace } from './base/trace/trace.ts';
     traceProcess('one "of" two');
-    const end = beginSpan('outer', 'web-1');
-    await traced('inner', 'web-1', async () => {});
-    await traced('failed', undefined, async () => { throw new Error('x'); }).catch(() => {});
-    markTrace('point', 'web-1');
-    end();`;
-  const root = new URL('../..', import.meta.url).pathname;
+    await traced('outer', 'web-1', async () => {
+      await traced('inner', 'web-1', async () => {});
+      await traced('failed', undefined, async () => { throw new Error('x'); }).catch(() => {});
+      markTrace('point', 'web-1');
+    });`;
+  const root = new URL('../../..', import.meta.url).pathname;
   await build({ stdin: { contents: source, resolveDir: root }, outfile: program, bundle: true, platform: 'node', format: 'esm' });
 });
 
@@ -65,14 +65,18 @@ it('is no reason to fail when the file cannot be written', () => {
 
 it('tells the spans of one lane, traced or not, for as long as somebody wants to know', async () => {
   const heard: string[] = [];
-  const before = beginSpan('started before', 'web-1');
+  const before = Promise.withResolvers<void>();
+  const begunBefore = traced('started before', 'web-1', () => before.promise);
   const end = listenToSpans('web-1', (name, ms) => heard.push(`${name} ${ms >= 0}`));
-  before();
+  before.resolve();
+  await begunBefore;
   await traced('inner', 'web-1', async () => {});
   await traced('of another lane', 'db-1', async () => {});
-  const late = beginSpan('ends after', 'web-1');
+  const late = Promise.withResolvers<void>();
+  const begunLate = traced('ends after', 'web-1', () => late.promise);
   end();
-  late();
+  late.resolve();
+  await begunLate;
   await traced('started after', 'web-1', async () => {});
   expect(heard).toEqual(['inner true']);
 });

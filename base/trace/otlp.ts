@@ -1,0 +1,177 @@
+import { randomBytes } from 'node:crypto';
+
+/** Where spans are sent, and as what; https://opentelemetry.io/docs/specs/otel/protocol/exporter/ names the variables. */
+export interface OtlpTarget {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly resource: Readonly<Record<string, string>>;
+}
+
+/** Its place in a trace: 32 and 16 hexadecimal digits. */
+export interface SpanContext {
+  readonly traceId: string;
+  readonly spanId: string;
+}
+
+export interface Span extends SpanContext {
+  readonly parent: SpanContext | undefined;
+  readonly name: string;
+  readonly lane: string;
+  readonly kind: 'internal' | 'server';
+  /** Microseconds since 1970. */
+  readonly begin: number;
+  readonly end: number;
+  /** Code or class of the error with which it ended. */
+  readonly error: string | undefined;
+}
+
+/** What a collector has not taken yet; more is dropped. */
+const MOST_SPANS = 4096;
+const BATCH = 512;
+const PAUSE_MS = 1000;
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+/** What the environment asks for; undefined: nothing is sent. `problem`: why nothing can be. */
+export const otlpTarget = (env: NodeJS.ProcessEnv): { readonly target?: OtlpTarget; readonly problem?: string } | undefined => {
+  if (!isOn(env.HYPR_OTLP_ENABLED) || isOn(env.OTEL_SDK_DISABLED) || env.OTEL_TRACES_EXPORTER === 'none') {
+    return undefined;
+  }
+  const protocol = env.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL || env.OTEL_EXPORTER_OTLP_PROTOCOL;
+  if (protocol === 'grpc') {
+    return { problem: 'OTEL_EXPORTER_OTLP_PROTOCOL is grpc; hypr speaks OTLP over HTTP alone (http/json, port 4318 of most collectors)' };
+  }
+  const base = env.OTEL_EXPORTER_OTLP_ENDPOINT || 'http://localhost:4318';
+  const url = env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || `${base.replace(/\/+$/, '')}/v1/traces`;
+  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) {
+    return { problem: `${url} is no address of a collector; such as OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318` };
+  }
+  const timeout = Number(env.OTEL_EXPORTER_OTLP_TRACES_TIMEOUT || env.OTEL_EXPORTER_OTLP_TIMEOUT);
+  return {
+    target: {
+      url,
+      headers: pairs(env.OTEL_EXPORTER_OTLP_TRACES_HEADERS || env.OTEL_EXPORTER_OTLP_HEADERS),
+      timeoutMs: timeout > 0 ? timeout : DEFAULT_TIMEOUT_MS,
+      resource: { 'service.name': 'hypr', ...pairs(env.OTEL_RESOURCE_ATTRIBUTES), ...named(env.OTEL_SERVICE_NAME) },
+    },
+  };
+};
+
+const isOn = (value = ''): boolean => value !== '' && !/^(0|false|off|no)$/i.test(value);
+
+const named = (name: string | undefined): Record<string, string> => (name ? { 'service.name': name } : {});
+
+/** `a=b,c=d`, each encoded as in a URL. */
+const pairs = (text = ''): Record<string, string> =>
+  Object.fromEntries(
+    text.split(',').flatMap((pair) => {
+      const equals = pair.indexOf('=');
+      return equals < 1 ? [] : [[decoded(pair.slice(0, equals).trim()), decoded(pair.slice(equals + 1).trim())]];
+    }),
+  );
+
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+};
+
+/** A place below `parent`, or at the top of a trace of its own. */
+export const newContext = (parent?: SpanContext): SpanContext => ({ traceId: parent?.traceId ?? hex(16), spanId: hex(8) });
+
+const hex = (bytes: number): string => randomBytes(bytes).toString('hex');
+
+/** W3C Trace Context's `traceparent`, of a variable or a header; undefined: there is none, or it is none. */
+export const readTraceParent = (text: string | undefined): SpanContext | undefined => {
+  const [, traceId = '', spanId = ''] = /^(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-|$)/.exec(text ?? '') ?? [];
+  return /[1-9a-f]/.test(traceId) && /[1-9a-f]/.test(spanId) ? { traceId, spanId } : undefined;
+};
+
+export const writeTraceParent = ({ traceId, spanId }: SpanContext): string => `00-${traceId}-${spanId}-01`;
+
+/** Sends spans to a collector: OTLP over HTTP, as JSON. Nothing of it keeps a process alive but `flush`. */
+export class OtlpExporter {
+  readonly #target: OtlpTarget;
+  readonly #onProblem: (problem: string) => void;
+  #spans: Span[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #sending: Promise<void> = Promise.resolve();
+
+  constructor(target: OtlpTarget, onProblem: (problem: string) => void) {
+    this.#target = target;
+    this.#onProblem = onProblem;
+  }
+
+  add(span: Span): void {
+    if (this.#spans.length < MOST_SPANS) {
+      this.#spans.push(span);
+    }
+    this.#timer ??= setTimeout(() => void this.flush(), PAUSE_MS).unref();
+  }
+
+  /** Sends what there is. A collector that does not take it costs the spans, never more than `withinMs`. Never rejects. */
+  flush(withinMs = this.#target.timeoutMs): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const until = Date.now() + Math.min(withinMs, this.#target.timeoutMs);
+    this.#sending = this.#sending.then(async () => {
+      while (this.#spans.length > 0) {
+        await this.#send(this.#spans.splice(0, BATCH), Math.max(1, until - Date.now()));
+      }
+    });
+    return this.#sending;
+  }
+
+  async #send(spans: readonly Span[], ms: number): Promise<void> {
+    const { url, headers, resource } = this.#target;
+    try {
+      const response = await fetch(url, {
+        method: 'POST',
+        headers: { ...headers, 'content-type': 'application/json' },
+        body: JSON.stringify(requestOf(spans, { ...resource, 'process.pid': process.pid })),
+        // Headers have keys, which are for this address alone.
+        redirect: 'error',
+        signal: AbortSignal.timeout(ms),
+      });
+      await response.body?.cancel();
+      if (!response.ok) {
+        this.#onProblem(`${url} answered ${response.status}`);
+      }
+    } catch (error) {
+      const { message, cause } = error as Error & { cause?: { code?: string } };
+      this.#onProblem(`${url}: ${cause?.code ?? message}`);
+    }
+  }
+}
+
+/** An ExportTraceServiceRequest (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding). */
+const requestOf = (spans: readonly Span[], resource: Readonly<Record<string, string | number>>): object => ({
+  resourceSpans: [
+    {
+      resource: { attributes: attributesOf(resource) },
+      scopeSpans: [{ scope: { name: 'hypr' }, spans: spans.map(spanOf) }],
+    },
+  ],
+});
+
+const spanOf = ({ traceId, spanId, parent, name, lane, kind, begin, end, error }: Span): object => ({
+  traceId,
+  spanId,
+  ...(parent === undefined ? {} : { parentSpanId: parent.spanId }),
+  name,
+  kind: kind === 'server' ? 2 : 1,
+  startTimeUnixNano: nanoseconds(begin),
+  endTimeUnixNano: nanoseconds(end),
+  attributes: attributesOf({ 'hypr.lane': lane, ...(error === undefined ? {} : { 'error.type': error }) }),
+  status: error === undefined ? {} : { code: 2 },
+});
+
+const nanoseconds = (microseconds: number): string => `${Math.round(microseconds)}000`;
+
+const attributesOf = (values: Readonly<Record<string, string | number>>): object[] =>
+  Object.entries(values).map(([key, value]) => ({
+    key,
+    value: typeof value === 'number' ? { intValue: String(value) } : { stringValue: value },
+  }));
