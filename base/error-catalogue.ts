@@ -77,6 +77,7 @@ export const ERRORS = {
   STACK_NOT_RUNNING: { kind: 'user', text: 'the stack is not running' },
   STACK_BUSY: { kind: 'user', text: 'another command is changing this stack' },
   STACK_STATE: { kind: 'bug', text: 'the recorded state of a stack cannot be read' },
+  STATE_DAMAGED: { kind: 'user', text: 'the file that records the stacks is not as hypr wrote it' },
   SUPERVISOR_FAILED: { kind: 'bug', text: 'the supervisor of the stack did not start or failed' },
   SUPERVISOR_GONE: { kind: 'user', text: 'the supervisor of the stack was stopped or killed in the middle of a command' },
   SUPERVISOR_LOST: { kind: 'user', text: 'the connection to a program was lost: its output ended without an exit code' },

@@ -68,7 +68,9 @@ export const systemUsage: EngineApi['systemUsage'] = async () => (await import('
 
 export const prune: EngineApi['prune'] = async (...args) => (await whole()).prune(...args);
 
-export const checkStore: EngineApi['checkStore'] = async (...args) => (await whole()).checkStore(...args);
+export const checkHome: EngineApi['checkHome'] = async (...args) => (await import('./client/check-home.ts')).checkHome(...args);
+
+export const repairHome: EngineApi['repairHome'] = async (...args) => (await import('./client/check-home.ts')).repairHome(...args);
 
 export const packFiles: EngineApi['packFiles'] = async function* (...args) {
   const { packFiles: pack } = await import('./client/files/pack-files.ts');

@@ -99,12 +99,18 @@ export async function* replayRecipe(recipe: string, tar: string): AsyncGenerator
       }
     }
     yield* out.takeAll();
+  } catch (error) {
+    throw isDamage(error) ? corrupt('its recipe') : error;
   } finally {
     source.destroy();
     input.destroy();
     await file.close();
   }
 }
+
+/** What a changed byte in a gzip, or in an offset that was in it, comes to: zlib's codes (zlib.h), and Node's for an offset that is none. */
+const isDamage = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && /^(?:Z_|ERR_OUT_OF_RANGE$)/.test(String(error.code));
 
 /** Larger contents are read into buffers of their own. */
 const SMALL = 128 * 1024;
@@ -129,7 +135,8 @@ async function* range(file: FileHandle, from: number, length: number): AsyncGene
   }
 }
 
-const corrupt = (what: string): HyprError => new HyprError('IMAGE_CORRUPT', `a layer in the store is damaged: ${what}`);
+const corrupt = (what: string): HyprError =>
+  new HyprError('IMAGE_CORRUPT', `a layer in the store is damaged: ${what}`, { hint: 'hypr system check --repair' });
 
 class Reader {
   readonly #chunks: AsyncIterator<Buffer>;

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { diskError, exists, syncFile, syncFolder, writeFileAtomic } from '../../base/host/files.ts';
+import { diskError, syncFile, syncFolder, writeFileAtomic } from '../../base/host/files.ts';
 import { withLock } from '../../base/host/lock.ts';
 import { stagingName } from '../../base/host/staging.ts';
 import type { Tool } from '../../vmm/model/tools.ts';
@@ -11,6 +11,8 @@ import { replayRecipe } from '../layers/recipe.ts';
 import { indexLayer } from './erofs.ts';
 import { digestHex } from './format/digest.ts';
 import type { Descriptor } from './format/manifest.ts';
+import { readRecord, type Shape } from './record-file.ts';
+import { sealFolder } from './seal.ts';
 import { makeStagingFolder } from './tmp.ts';
 
 export interface LayerRecord {
@@ -21,6 +23,8 @@ export interface LayerRecord {
   /** Folders without an entry of their own, whose attributes come from lower layers; byte strings. */
   readonly implied: readonly string[];
 }
+
+const LAYER: Shape = { diffId: 'string', size: 'number', opaqueRoot: 'boolean', implied: 'list' };
 
 /** A compressed form of a layer, as a manifest's descriptor names it. */
 export type LayerBlob = Pick<Descriptor, 'digest' | 'size'>;
@@ -61,19 +65,18 @@ export class Layers {
     try {
       const now = new Date();
       await utimes(path, now, now);
-      return JSON.parse(await readFile(path, 'utf8')) as LayerRecord;
     } catch (error) {
       if (isErrno(error, 'ENOENT')) {
         return undefined;
       }
       throw error;
     }
+    return await readRecord<LayerRecord>(path, LAYER);
   }
 
   /** The record of a layer, without marking it as used. */
   async peek(diffId: string): Promise<LayerRecord | undefined> {
-    const path = join(this.folder(diffId), 'layer.json');
-    return (await exists(path)) ? (JSON.parse(await readFile(path, 'utf8')) as LayerRecord) : undefined;
+    return await readRecord<LayerRecord>(join(this.folder(diffId), 'layer.json'), LAYER);
   }
 
   async need(diffId: string): Promise<LayerRecord> {
@@ -119,25 +122,29 @@ export class Layers {
 
   async #isKnown({ diffId, size }: LayerRecord, blob: LayerBlob): Promise<boolean> {
     // An uncompressed blob: its digest is the diff id, which was verified when the layer was added.
-    const known = blob.digest === diffId ? [{ digest: diffId, size }] : await this.#blobs(diffId);
+    const known = blob.digest === diffId ? [{ digest: diffId, size }] : await this.blobs(diffId);
     return known.some((each) => each.digest === blob.digest && each.size === blob.size);
   }
 
-  async #blobs(diffId: string): Promise<readonly LayerBlob[]> {
-    const text = await readFile(join(this.folder(diffId), BLOBS), 'utf8').catch(noEntry);
-    return text === undefined ? [] : (JSON.parse(text) as LayerBlob[]);
+  /** Compressed forms of a layer that are known, newest first. */
+  async blobs(diffId: string): Promise<readonly LayerBlob[]> {
+    return (await readRecord<readonly LayerBlob[]>(join(this.folder(diffId), BLOBS), {})) ?? [];
   }
 
   /** Records a compressed form of an existing layer that was verified. */
   async remember(diffId: string, { digest, size }: LayerBlob): Promise<void> {
-    const known = await this.#blobs(diffId);
+    const known = await this.blobs(diffId);
     if (digest !== diffId && !known.some((each) => each.digest === digest)) {
       const newest = [blobOf({ digest, size }), ...known].slice(0, MAX_BLOBS);
       await writeFileAtomic(join(this.folder(diffId), BLOBS), JSON.stringify(newest), { stagingFolder: join(this.root, 'tmp') });
     }
   }
 
-  async #make(tar: AsyncIterable<Uint8Array>, { expectedDiffId, blob, signal }: AddLayerOptions): Promise<LayerRecord> {
+  async #make(
+    tar: AsyncIterable<Uint8Array>,
+    { expectedDiffId, blob, signal }: AddLayerOptions,
+    publish = (staging: string, diffId: string) => this.#publish(staging, diffId),
+  ): Promise<LayerRecord> {
     const staging = await makeStagingFolder(this.root, 'layer');
     try {
       const { diffId, size, opaqueRoot, implied } = await normaliseLayer(tar, { folder: staging.path, expectedDiffId, signal });
@@ -146,11 +153,12 @@ export class Layers {
       await syncFile(index);
       const record: LayerRecord = { diffId, size, opaqueRoot, implied };
       await writeFileAtomic(join(staging.path, 'layer.json'), JSON.stringify(record));
+      await sealFolder(staging.path, ['index.erofs', 'layer.json']);
       // The whole stream was read and its digest checked, so the compressed form is recorded together with the layer.
       if (blob !== undefined && blob.digest !== diffId) {
         await writeFileAtomic(join(staging.path, BLOBS), JSON.stringify([blobOf(blob)]));
       }
-      await this.#publish(staging.path, diffId);
+      await publish(staging.path, diffId);
       return record;
     } catch (error) {
       throw diskError(error, this.root);
@@ -175,9 +183,22 @@ export class Layers {
     await syncFolder(join(this.root, 'layers'));
   }
 
+  /** Makes a layer again from its original archive, if that can still be rebuilt. Throws IMAGE_CORRUPT when it cannot. */
+  async remake(diffId: string, signal: AbortSignal | undefined): Promise<void> {
+    await this.#make(this.original(diffId), { expectedDiffId: diffId, signal }, async (staging) => {
+      await this.remove(diffId);
+      await this.#publish(staging, diffId);
+    });
+  }
+
   /** The original tar, byte for byte; its sha256 is the diff id. */
   original(diffId: string): AsyncIterable<Buffer> {
     return replayRecipe(join(this.folder(diffId), 'recipe.gz'), this.tar(diffId));
+  }
+
+  /** Diff ids of all folders, complete or not. */
+  async folders(): Promise<string[]> {
+    return (await readdir(join(this.root, 'layers'))).filter((name) => NAME.test(name)).map((name) => `sha256:${name}`);
   }
 
   /** All layers; one that is removed meanwhile is left out. */

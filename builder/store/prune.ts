@@ -45,10 +45,10 @@ export const pruneImages = async (
 };
 
 /** A pull or build holds a lease until its image refers to the layers it added. Throws IMAGE_IN_USE. */
-const refuseWhileBusy = async (root: string): Promise<void> => {
+export const refuseWhileBusy = async (root: string): Promise<void> => {
   if ((await oldestLease(root)) !== Number.POSITIVE_INFINITY) {
     throw new HyprError('IMAGE_IN_USE', 'a pull or a build is running', {
-      hint: 'prune again when it has ended',
+      hint: 'try again when it has ended',
     });
   }
 };

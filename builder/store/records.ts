@@ -5,6 +5,7 @@ import { exists, writeFileAtomic } from '../../base/host/files.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { Image } from '../model/types.ts';
 import { digestHex, isDigest, ociDigest } from './format/digest.ts';
+import { readRecord, type Shape } from './record-file.ts';
 
 /** An image without its names. Names are files of their own, so that tagging never rewrites an image. */
 export type ImageRecord = Omit<Image, 'references'>;
@@ -17,12 +18,23 @@ export interface ReferenceRecord {
   readonly dockerfile?: string;
 }
 
+const IMAGE: Shape = {
+  id: 'string',
+  manifestDigest: 'string',
+  platform: 'string',
+  created: 'number',
+  size: 'number',
+  config: 'object',
+  layers: 'list',
+};
+const REFERENCE: Shape = { reference: 'string', imageId: 'string' };
+
 /** The small files of a store: `images/<hex>.json`, `references/<hash>.json`, `blobs/<hex>` (configs and manifests). */
 export class Records {
   constructor(private readonly root: string) {}
 
   async readImage(id: string): Promise<ImageRecord | undefined> {
-    return readJson<ImageRecord>(this.#imagePath(id));
+    return readRecord<ImageRecord>(this.#imagePath(id), IMAGE);
   }
 
   async writeImage(record: ImageRecord): Promise<void> {
@@ -45,7 +57,7 @@ export class Records {
   }
 
   async readReference(reference: string): Promise<ReferenceRecord | undefined> {
-    return readJson<ReferenceRecord>(this.#referencePath(reference));
+    return readRecord<ReferenceRecord>(this.#referencePath(reference), REFERENCE);
   }
 
   async removeReference(reference: string): Promise<void> {
@@ -53,9 +65,21 @@ export class Records {
   }
 
   async references(): Promise<ReferenceRecord[]> {
-    const names = (await readdir(join(this.root, 'references'))).filter((name) => /^[0-9a-f]{32}\.json$/.test(name));
-    const records = await Promise.all(names.map((name) => readJson<ReferenceRecord>(join(this.root, 'references', name))));
+    const records = await Promise.all((await this.referenceFiles()).map((name) => this.readReferenceFile(name)));
     return records.filter((record) => record !== undefined).sort((a, b) => (a.reference < b.reference ? -1 : 1));
+  }
+
+  /** The names of the files of references, which say nothing themselves. */
+  async referenceFiles(): Promise<string[]> {
+    return (await readdir(join(this.root, 'references'))).filter((name) => /^[0-9a-f]{32}\.json$/.test(name));
+  }
+
+  async readReferenceFile(file: string): Promise<ReferenceRecord | undefined> {
+    return await readRecord<ReferenceRecord>(join(this.root, 'references', file), REFERENCE);
+  }
+
+  async removeReferenceFile(file: string): Promise<void> {
+    await rm(join(this.root, 'references', file), { force: true });
   }
 
   async writeBlob(data: Uint8Array): Promise<string> {
@@ -76,7 +100,7 @@ export class Records {
     });
     if (data === undefined || ociDigest(data) !== digest) {
       throw new HyprError('IMAGE_CORRUPT', `the blob ${digest} ${data === undefined ? 'is not in the store' : 'is damaged'}`, {
-        hint: 'remove the image and pull it again',
+        hint: 'mend the store with: hypr system check --repair; then pull or build the image again',
       });
     }
     return data;
@@ -107,7 +131,7 @@ export class Records {
   }
 
   #referencePath(reference: string): string {
-    return join(this.root, 'references', `${shortHash(reference, 32)}.json`);
+    return join(this.root, 'references', referenceFile(reference));
   }
 
   #blobPath(digest: string): string {
@@ -115,13 +139,5 @@ export class Records {
   }
 }
 
-const readJson = async <T>(path: string): Promise<T | undefined> => {
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as T;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) {
-      return undefined;
-    }
-    throw error;
-  }
-};
+/** The name of the file of a reference. */
+export const referenceFile = (reference: string): string => `${shortHash(reference, 32)}.json`;

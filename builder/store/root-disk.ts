@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno, messageOf } from '../../base/errors.ts';
+import { isErrno } from '../../base/errors.ts';
 import { diskError, exists, syncFile, syncFolder, writeFileAtomic } from '../../base/host/files.ts';
 import { stagingName } from '../../base/host/staging.ts';
 import { shortHash } from '../../base/paths.ts';
@@ -11,6 +11,7 @@ import { type ErofsImage, indexLayer, mergeIndexes, readErofs } from './erofs.ts
 import { digestHex } from './format/digest.ts';
 import { inheritedFolders } from './inherited.ts';
 import type { Layers } from './layers.ts';
+import { checkSeal, sealFolder } from './seal.ts';
 import { makeStagingFolder } from './tmp.ts';
 
 /** The diff id of an empty tar, which is the single layer of an image without layers. */
@@ -50,6 +51,7 @@ export class RootDisks {
       const tars = [...visible.map((diffId) => `../../layers/${digestHex(diffId)}/layer.tar`), ...(inherited ? ['inherited.tar'] : [])];
       await writeFileAtomic(join(staging.path, 'layers.json'), JSON.stringify(diffIds));
       await writeFileAtomic(join(staging.path, 'root.vmdk'), describeVmdk(image, tars));
+      await sealFolder(staging.path, await readdir(staging.path));
       await this.#publish(staging.path, folder);
       return { path, format: 'vmdk' };
     } catch (error) {
@@ -116,27 +118,26 @@ export class RootDisks {
       // A folder without a descriptor is not a disk.
       const usedAt = (await stat(join(folder, 'root.vmdk')).catch(() => undefined))?.mtimeMs ?? 0;
       if (!kept.has(name) && usedAt < usedBefore) {
-        const gone = join(this.root, 'tmp', stagingName('gone'));
-        await rename(folder, gone);
-        await rm(gone, { recursive: true, force: true });
+        await this.remove(name);
       }
     }
   }
 
-  /** One line for each disk that is incomplete or refers to a missing layer. */
-  async faults(): Promise<string[]> {
-    const faults: string[] = [];
-    for (const name of await readdir(join(this.root, 'roots'))) {
-      try {
-        await this.#check(join(this.root, 'roots', name));
-      } catch (error) {
-        faults.push(`root disk ${name}: ${messageOf(error)}`);
-      }
-    }
-    return faults;
+  async names(): Promise<string[]> {
+    return await readdir(join(this.root, 'roots'));
   }
 
-  async #check(folder: string): Promise<void> {
+  /** A disk that is needed is made again. */
+  async remove(name: string): Promise<void> {
+    const gone = join(this.root, 'tmp', stagingName('gone'));
+    await rename(join(this.root, 'roots', name), gone);
+    await rm(gone, { recursive: true, force: true });
+  }
+
+  /** Throws when a disk is not what was made, or refers to a missing layer. */
+  async check(name: string): Promise<void> {
+    const folder = join(this.root, 'roots', name);
+    await checkSeal(folder);
     await readErofs(join(folder, 'meta.erofs'));
     const extents = (await readFile(join(folder, 'root.vmdk'), 'utf8')).matchAll(/^RW (\d+) FLAT "([^"]+)" 0$/gm);
     for (const [, sectors, file = ''] of extents) {

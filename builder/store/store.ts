@@ -14,11 +14,12 @@ import { Lookup } from './lookup.ts';
 import type { ImageStoreOptions, StoreParts } from './parts.ts';
 import { type PruneReport, pruneImages } from './prune.ts';
 import { Records } from './records.ts';
+import { repairStore, type StoreRepair } from './repair.ts';
 import { RootDisks } from './root-disk.ts';
 import { findLeftovers, sweepStore } from './sweep.ts';
 import { type Lease, takeLease } from './tmp.ts';
 import { measureStore, type StoreUsage } from './usage.ts';
-import { verifyStore } from './verify.ts';
+import { type StoreFault, verifyStore } from './verify.ts';
 
 export interface AddImageInput {
   /**
@@ -96,8 +97,10 @@ export interface ImageStore {
   /** Numbers for `system df`. */
   usage(): Promise<StoreUsage>;
   layerUsage(): Promise<LayerUsage[]>;
-  /** Checks everything on disk against its digests; one line per fault. */
-  verify(signal?: AbortSignal): Promise<string[]>;
+  /** Checks everything on disk against its digests. */
+  verify(signal?: AbortSignal): Promise<StoreFault[]>;
+  /** Makes what is damaged again, or removes it with the images that need it. Throws IMAGE_IN_USE during a pull or build. */
+  repair(signal?: AbortSignal): Promise<StoreRepair>;
   /** What killed processes left behind, one line each. These are not faults, and are removed when the store is opened the next time. */
   leftovers(): Promise<string[]>;
 }
@@ -179,6 +182,7 @@ const layerMethods = (parts: StoreParts): LayerMethods => {
     usage: () => measureStore(parts),
     layerUsage: () => measureLayers(parts),
     verify: (signal) => verifyStore(parts, signal),
+    repair: (signal) => change(parts, () => repairStore(parts, signal)),
     leftovers: () => findLeftovers(root),
   };
 };

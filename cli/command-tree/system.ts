@@ -108,8 +108,9 @@ export const systemCommands: readonly CommandSpec[] = [
       },
       {
         name: 'check',
-        usage: '',
-        summary: 'Check every image against its digest',
+        usage: '[OPTIONS]',
+        summary: 'Check every image, and the record of all stacks, against their digests',
+        flags: [bool('repair', 'Make damaged parts again, and remove what cannot be; images are then pulled or built again by `up`')],
         maxArgs: 0,
         load: async () => (await import('../commands/system.ts')).runSystemCheck,
       },

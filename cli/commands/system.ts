@@ -106,21 +106,30 @@ const ageOf = (filters: readonly string[]): number | undefined => {
 };
 
 /**
- * `hypr system check`: reads every image and layer against its digest; exit code 1 when one is damaged. What killed
- * processes left is told on stderr: it is no damage.
+ * `hypr system check`: reads the database, every image and every layer against their digests; exit code 1 when something is
+ * damaged. With `--repair` it is mended as far as it can be, and 0 when all is whole then. What killed processes left is told on
+ * stderr: it is no damage.
  */
-export const runSystemCheck: Handler = async ({ context }) => {
+export const runSystemCheck: Handler = async ({ context, flags }) => {
+  const { signal } = context.interrupts;
+  const engine = await context.engine();
   const tell = (line: string): void => {
     context.stderr.write(`${sanitiseText(line)}\n`);
   };
-  const faults = await (await context.engine()).checkStore(context.interrupts.signal, tell);
-  for (const fault of faults) {
-    context.stdout.write(`${sanitiseText(fault)}\n`);
+  const show = (lines: readonly string[]): void => {
+    context.stdout.write(lines.map((line) => `${sanitiseText(line)}\n`).join(''));
+  };
+  let faults = await engine.checkHome(signal, tell);
+  show(faults);
+  if (faults.length > 0 && flags.bool('repair')) {
+    const { repaired, lost, kept } = await engine.repairHome(signal);
+    show([...repaired.map((what) => `made again: ${what}`), ...lost.map((what) => `lost: ${what}`)]);
+    if (kept !== undefined) {
+      tell(`The damaged database is kept: ${kept}`);
+    }
+    faults = await engine.checkHome(signal);
+    show(faults);
   }
-  context.stderr.write(
-    faults.length === 0
-      ? 'The image store is whole\n'
-      : 'The image store is damaged: remove the images that have these layers (hypr rmi -f), and pull or build them again\n',
-  );
+  tell(faults.length === 0 ? 'Images and records are whole' : 'Something is damaged: mend it with: hypr system check --repair');
   return faults.length === 0 ? 0 : 1;
 };

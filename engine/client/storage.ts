@@ -5,9 +5,8 @@ import { diskUsage } from '../../base/host/disk-usage.ts';
 import { listFolder } from '../../base/host/files.ts';
 import { logger } from '../../base/log.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
-import { findBuildLeftovers, listCachedLayers, pruneBuildCache } from '../../builder/build.ts';
+import { listCachedLayers, pruneBuildCache } from '../../builder/build.ts';
 import { type ImageStore, openImageStore } from '../../builder/store/store.ts';
-import { findTemplateLeftovers } from '../../vmm/template/leftovers.ts';
 import { pruneTemplates } from '../../vmm/template/prune.ts';
 import { templatesFolder } from '../../vmm/template/store.ts';
 import { measureTemplates } from '../../vmm/template/usage.ts';
@@ -84,17 +83,8 @@ const pruneUnusedTemplates = async (paths: HomePaths): Promise<number> => {
 /** A toolchain that is a symlink belongs to another home, whose machines are not known here. */
 const isShared = async (toolchain: string): Promise<boolean> => (await lstat(toolchain)).isSymbolicLink();
 
-/** Returns one line per fault of the image store. `onLeftover` is called with what killed processes left behind; it is not removed. */
-export const checkStore = async (signal?: AbortSignal, onLeftover: (line: string) => void = () => {}): Promise<string[]> => {
-  const paths = homePaths();
-  const store = await openStore(paths, { sweep: false });
-  for (const line of [...(await store.leftovers()), ...(await findBuildLeftovers(paths.build)), ...(await findTemplateLeftovers(paths))]) {
-    onLeftover(line);
-  }
-  return await store.verify(signal);
-};
-
-const openStore = async (paths: HomePaths, options: { readonly sweep?: boolean } = {}): Promise<ImageStore> =>
+/** The image store of a home, with what is in use in it. */
+export const openStore = async (paths: HomePaths, options: { readonly sweep?: boolean } = {}): Promise<ImageStore> =>
   await openImageStore({
     root: paths.images,
     toolchain: await needToolchain(paths),

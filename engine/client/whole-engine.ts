@@ -32,7 +32,7 @@ import type { ImagePlatform } from '../model/platform.ts';
 import type { EngineApi, ImageApi, PullProjectOptions } from '../model/types.ts';
 import { orderServices } from '../resolve/dependencies.ts';
 import { makeTemplates } from './make-templates.ts';
-import { checkStore as checkImageStore, measureSystem, pruneSystem } from './storage.ts';
+import { measureSystem, pruneSystem } from './storage.ts';
 
 /** The parts of the engine that run in the calling process: images, builds, the host. Loaded on demand through engine/index.ts. */
 
@@ -235,5 +235,3 @@ export const doctor: EngineApi['doctor'] = async (signal) => {
 export const systemDf: EngineApi['systemDf'] = () => measureSystem();
 
 export const prune: EngineApi['prune'] = (options) => pruneSystem(options);
-
-export const checkStore: EngineApi['checkStore'] = (...args) => checkImageStore(...args);

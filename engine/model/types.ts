@@ -188,6 +188,15 @@ export interface HomeContent {
   readonly volumes: readonly string[];
 }
 
+export interface HomeRepair {
+  /** Made again, one line each. */
+  readonly repaired: readonly string[];
+  /** Gone: images to be pulled or built again, records of stacks that `up` makes again. */
+  readonly lost: readonly string[];
+  /** Where the damaged database is now. */
+  readonly kept: string | undefined;
+}
+
 export interface RemovedHome {
   readonly home: string;
   /** What is still in it, because it is not hypr's. */
@@ -269,10 +278,12 @@ export interface EngineApi {
   /** Removes what nothing uses; never anything a stack has, running or stopped. Throws IMAGE_IN_USE during a pull or build. */
   prune(options: PruneOptions): Promise<PruneResult>;
   /**
-   * Verifies the whole image store against its digests; returns one line per fault. `onLeftover` is called with what
-   * killed processes left behind.
+   * Verifies the database and the whole image store; returns one line per fault. `onLeftover` is called with what killed
+   * processes left behind.
    */
-  checkStore(signal?: AbortSignal, onLeftover?: (line: string) => void): Promise<string[]>;
+  checkHome(signal?: AbortSignal, onLeftover?: (line: string) => void): Promise<string[]>;
+  /** Mends what `checkHome` finds. Throws STACK_BUSY, IMAGE_IN_USE. */
+  repairHome(signal?: AbortSignal): Promise<HomeRepair>;
 }
 
 /** `server` is docker's argument: a host or URL, undefined for Docker Hub. See builder/registry/login.ts. */

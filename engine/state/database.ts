@@ -9,7 +9,7 @@ import { makePrivate } from '../../base/host/private-home.ts';
 import { logger } from '../../base/log.ts';
 import { MIGRATIONS } from './schema.ts';
 
-/** Opens the database file in WAL mode, creates it if needed, and migrates it. Throws STACK_STATE, HYPR_DISK_FULL, HYPR_PERMISSION. */
+/** Opens the database file in WAL mode, creates it if needed, and migrates it. Throws STACK_STATE, STATE_DAMAGED, HYPR_DISK_FULL, HYPR_PERMISSION. */
 export const openDatabase = (path: string): Database.Database => {
   const db = withBallast(path, () => openWithoutBallast(path));
   keepBallast(dirname(path));
@@ -60,9 +60,24 @@ export const migrated = (db: Database.Database, path: string): Database.Database
 /** Maps SQLite's errors to ours. SQLite reports a full disk, but has no error of its own for a disk too full for the log's index. */
 export const databaseError = (error: unknown, path: string): unknown => {
   const code = error instanceof Database.SqliteError ? error.code : '';
+  if (DAMAGE.test(code)) {
+    return damagedDatabase(path, messageOf(error), error);
+  }
   const isFull = code === 'SQLITE_FULL' || (code.startsWith('SQLITE_IOERR') && hasNoRoom(dirname(path)));
   return diskError(isFull ? Object.assign(new Error(messageOf(error), { cause: error }), { code: 'ENOSPC' }) : error, path);
 };
+
+/**
+ * What SQLite says of a file that is not as it was written (sqlite.org/rescode.html). SQLITE_ERROR is said of a table or column
+ * that is missing: all our statements fit the schema.
+ */
+const DAMAGE = /^SQLITE_(?:CORRUPT|NOTADB|ERROR|FORMAT|MISMATCH|IOERR_SHORT_READ|IOERR_CORRUPTFS|IOERR_DATA|CONSTRAINT_DATATYPE)/;
+
+export const damagedDatabase = (path: string, why: string, cause?: unknown): HyprError =>
+  new HyprError('STATE_DAMAGED', `${path} is damaged: ${why}`, {
+    hint: 'see what can be saved, and save it: hypr system check --repair',
+    cause,
+  });
 
 const hasNoRoom = (folder: string): boolean => {
   const { bavail, bsize } = statfsSync(folder);

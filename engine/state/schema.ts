@@ -1,6 +1,10 @@
+/** All tables, a referenced one before those that refer to it. */
+export const TABLES = ['stacks', 'vms', 'networks', 'ip_leases', 'volumes', 'loopbacks', 'shared_networks'] as const;
+export type Table = (typeof TABLES)[number];
+
 /**
  * Migrations of hypr.db, in order; `PRAGMA user_version` counts the ones applied. Append only. Columns named *_json hold
- * one JSON document, read and written only by engine/state/rows.ts.
+ * one JSON document, read and written only by engine/state/rows.ts; `sum` is that of engine/state/checksum.ts.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -89,4 +93,12 @@ export const MIGRATIONS: readonly string[] = [
   CREATE UNIQUE INDEX leases_by_ip6 ON ip_leases (stack, network, ip6);
   `,
   'ALTER TABLE vms ADD COLUMN env_json TEXT',
+  ['stacks', 'vms', 'networks', 'ip_leases', 'volumes', 'loopbacks', 'shared_networks']
+    .map(
+      (table) => `
+  ALTER TABLE ${table} ADD COLUMN sum INTEGER;
+  CREATE TRIGGER ${table}_sum AFTER UPDATE ON ${table} WHEN NEW.sum IS NOT NULL AND NEW.sum IS OLD.sum
+  BEGIN UPDATE ${table} SET sum = NULL WHERE rowid = NEW.rowid; END;`,
+    )
+    .join('\n'),
 ];

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import { HyprError } from '../../base/errors.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
 import { refuseForeignHome } from '../../base/host/home.ts';
-import { databaseError, migrated, openDatabase, openWithoutBallast, withBallast } from './database.ts';
+import { isIntact, withSum } from './checksum.ts';
+import { damagedDatabase, databaseError, migrated, openDatabase, openWithoutBallast, withBallast } from './database.ts';
 import type { LeaseRow, LoopbackRow, NetworkRow, SharedNetworkRow, StackRow, VmRow, VolumeRow } from './records.ts';
 import {
   readLease,
@@ -58,7 +59,7 @@ export interface StateStore {
   close(): void;
 }
 
-/** Opens and migrates the database. Throws STACK_STATE when it was written by a newer hypr or is damaged. */
+/** Opens and migrates the database. Throws STACK_STATE when it was written by a newer hypr, and so does every read STATE_DAMAGED. */
 export const openStateStore = (path: string): StateStore => {
   return makeStore(openDatabase(path));
 };
@@ -92,8 +93,6 @@ export const openStateReader = (path: string): StateReader => {
 };
 
 const makeStore = (db: Database.Database): StateStore => {
-  const all = <T>(sql: string, map: (row: Sql) => T, ...values: Array<string | number>): T[] =>
-    (db.prepare(sql).all(...values) as Sql[]).map(map);
   const change = <T>(work: () => T): T => {
     try {
       return work();
@@ -101,11 +100,14 @@ const makeStore = (db: Database.Database): StateStore => {
       throw databaseError(error, db.name);
     }
   };
+  const all = <T>(sql: string, map: (row: Sql) => T, ...values: Array<string | number>): T[] =>
+    change(() => (db.prepare(sql).all(...values) as Sql[]).map((row) => readRow(row, map, db.name)));
   // A full disk ends a transaction as a whole, which then begins again as a whole.
   const retried = <T>(work: () => T): T => (db.inTransaction ? change(work) : withBallast(db.name, () => change(work)));
   const run = (sql: string, values: Sql): void => void retried(() => db.prepare(sql).run(values));
   /** Inserts or updates by primary key; columns are the keys of the row. */
-  const upsert = (table: string, keys: readonly string[], row: Sql): void => {
+  const upsert = (table: string, keys: readonly string[], plain: Sql): void => {
+    const row = withSum(plain);
     const columns = Object.keys(row);
     const updates = columns.filter((column) => !keys.includes(column)).map((column) => `${column} = excluded.${column}`);
     const places = columns.map((column) => `@${column}`);
@@ -151,4 +153,16 @@ const makeStore = (db: Database.Database): StateStore => {
     transaction: (work) => retried(() => db.transaction(work).immediate()),
     close: () => db.close(),
   };
+};
+
+/** Throws STATE_DAMAGED for a row that is not as it was written. */
+const readRow = <T>(row: Sql, map: (row: Sql) => T, path: string): T => {
+  if (!isIntact(row)) {
+    throw damagedDatabase(path, 'a row has another checksum');
+  }
+  try {
+    return map(row);
+  } catch (error) {
+    throw error instanceof SyntaxError ? damagedDatabase(path, messageOf(error), error) : error;
+  }
 };

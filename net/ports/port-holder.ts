@@ -1,5 +1,6 @@
-import { readdir, readFile, readlink } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { processesWith } from '../../base/host/open-files.ts';
 import { parseSocketTable, type SocketRow } from '../addresses/proc-net.ts';
 import type { PortHolder } from '../types.ts';
 
@@ -21,15 +22,8 @@ export const findPortHolder = async (port: number, protocol: 'tcp' | 'udp'): Pro
 };
 
 const findProcess = async (rows: readonly SocketRow[]): Promise<number | undefined> => {
-  const links = new Set(rows.map((row) => `socket:[${row.inode}]`));
-  for (const name of await listOr('/proc')) {
-    if (/^\d+$/.test(name)) {
-      for (const fd of await listOr(`/proc/${name}/fd`)) {
-        if (links.has(await readlinkOr(`/proc/${name}/fd/${fd}`))) {
-          return Number(name);
-        }
-      }
-    }
+  for await (const pid of processesWith(new Set(rows.map((row) => `socket:[${row.inode}]`)))) {
+    return pid;
   }
   return undefined;
 };
@@ -44,5 +38,3 @@ const commandOf = async (pid: number): Promise<{ command?: string }> => {
 
 // Processes may exit while they are read, and other users' cannot be read: both count as absent.
 const readOr = (path: string, other: string): Promise<string> => readFile(path, 'latin1').catch(() => other);
-const listOr = (path: string): Promise<string[]> => readdir(path).catch(() => []);
-const readlinkOr = (path: string): Promise<string> => readlink(path).catch(() => '');

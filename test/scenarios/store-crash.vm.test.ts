@@ -23,7 +23,7 @@ const expectClean = async (home: CrashHome, when: string): Promise<void> => {
   const check = await home.run(['system', 'check']);
   expect(check, when).toMatchObject({ code: 0, stdout: '' });
   const lines = check.stderr.trim().split('\n');
-  expect(lines.at(-1), when).toBe('The image store is whole');
+  expect(lines.at(-1), when).toBe('Images and records are whole');
   expect(
     lines.slice(0, -1).filter((line) => !LEFT.test(line)),
     when,
@@ -204,7 +204,7 @@ needs(noNamespace()).describe('a full disk', () => {
     await disk.free();
     expect(await disk.files()).toEqual(before);
     expect(await disk.run(args)).toMatchObject({ code: 0 });
-    expect(await disk.run(['system', 'check'])).toMatchObject({ code: 0, stderr: 'The image store is whole\n' });
+    expect(await disk.run(['system', 'check'])).toMatchObject({ code: 0, stderr: 'Images and records are whole\n' });
   };
 
   test('of a pull, a build, outputs and save: says what was needed, leaves nothing, and works when there is space', async () => {

@@ -366,7 +366,7 @@ needs(noMkfs).describe('images', () => {
     const tar = await readFile(store.layerTar(a.diffId));
     tar.write('C', 512);
     writeFileSync(store.layerTar(a.diffId), tar);
-    expect((await store.verify())[0]).toContain(a.diffId);
+    expect((await store.verify())[0]).toMatchObject({ kind: 'layer', name: a.diffId });
   });
   test('an image whose layers are not there is refused', async () => {
     await expect(image([sha256(Buffer.from('none'))], ['x'])).rejects.toMatchObject({ code: 'IMAGE_CORRUPT' });

@@ -143,6 +143,14 @@ describe('system', () => {
     expect(await run(context, 'system check')).toBe(1);
     expect(context.stdout.text).toBe('layer sha256:1: its archive has the digest sha256:2\n');
   });
+
+  test('check --repair says what it made again and what is lost, and ends with 0 when all is whole', async () => {
+    const context = fakeContext();
+    context.fake.faults = ['layer sha256:1: damaged'];
+    expect(await run(context, 'system check --repair')).toBe(0);
+    expect(context.stdout.text).toBe('layer sha256:1: damaged\nmade again: layer sha256:1\nlost: name app:1\n');
+    expect(context.stderr.text).toBe('The damaged database is kept: /h/hypr.db.damaged-1\nImages and records are whole\n');
+  });
 });
 
 describe('build checks', () => {

@@ -241,7 +241,11 @@ export class FakeEngine {
         this.#record('prune', options);
         return { images: ['untagged: app:1', 'deleted: sha256:1'], volumes: [], bytes: 1_200_000 };
       },
-      checkStore: async () => this.faults,
+      checkHome: async () => this.faults,
+      repairHome: async () => {
+        this.faults = [];
+        return { repaired: ['layer sha256:1'], lost: ['name app:1'], kept: '/h/hypr.db.damaged-1' };
+      },
       listUrls: async () => this.urls,
       findUrl: async (request) => {
         this.#record('findUrl', request);

@@ -1,0 +1,25 @@
+import { readdir, readlink } from 'node:fs/promises';
+
+/**
+ * The processes that have one of these open, as /proc/PID/fd names it (`socket:[7]`, the path of a file). Those that end
+ * meanwhile count as absent, and so do those of other users, which cannot be looked into.
+ */
+export async function* processesWith(links: ReadonlySet<string>): AsyncGenerator<number> {
+  for (const name of await listOr('/proc')) {
+    if (/^\d+$/.test(name) && (await hasOpen(name, links))) {
+      yield Number(name);
+    }
+  }
+}
+
+const hasOpen = async (process: string, links: ReadonlySet<string>): Promise<boolean> => {
+  for (const fd of await listOr(`/proc/${process}/fd`)) {
+    if (links.has(await readlinkOr(`/proc/${process}/fd/${fd}`))) {
+      return true;
+    }
+  }
+  return false;
+};
+
+const listOr = (path: string): Promise<string[]> => readdir(path).catch(() => []);
+const readlinkOr = (path: string): Promise<string> => readlink(path).catch(() => '');
