@@ -1,9 +1,8 @@
 import { appendFileSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sleep } from '../deadline.ts';
 import { isErrno } from '../errors.ts';
-import { isAlive, type ProcessIdentity, signalProcess } from './process.ts';
+import { isGone, type ProcessIdentity, signalProcess } from './process.ts';
 
 /*
  * The processes of machines and networks outlive ours, but they are recorded in the database only when the machine or network
@@ -27,18 +26,9 @@ export const sweepPendingProcesses = async (runDir: string): Promise<void> => {
   for (const process of processes) {
     signalProcess(process, 'SIGKILL');
   }
-  await Promise.all(processes.map(awaitEnd));
+  await Promise.all(processes.map((process) => isGone(process)));
   await rm(runDir, { recursive: true, force: true });
 };
-
-/** Polls, because processes that are not children give no event; the end is milliseconds away. */
-const awaitEnd = async (process: ProcessIdentity): Promise<void> => {
-  for (const deadline = Date.now() + END_MS; isAlive(process) && Date.now() < deadline; ) {
-    await sleep(5);
-  }
-};
-
-const END_MS = 10_000;
 
 const readPending = async (runDir: string): Promise<ProcessIdentity[]> => {
   try {

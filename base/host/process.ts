@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { sleep } from '../deadline.ts';
 import { HyprError, isErrno } from '../errors.ts';
 
 export interface RunOptions {
@@ -123,4 +124,19 @@ export const signalProcess = (identity: ProcessIdentity, signal: NodeJS.Signals)
     }
     throw error;
   }
+};
+
+/** Time for the kernel to end a process after SIGKILL. */
+export const GONE_MS = 10_000;
+
+/** Waits for the end of a process. It polls, because a process that is not our child gives no event; the end is milliseconds away. */
+export const isGone = async (identity: ProcessIdentity, ms: number = GONE_MS): Promise<boolean> => {
+  const deadline = Date.now() + ms;
+  while (isAlive(identity)) {
+    if (Date.now() >= deadline) {
+      return false;
+    }
+    await sleep(5);
+  }
+  return true;
 };

@@ -5,13 +5,14 @@ import { HyprError } from '../../base/errors.ts';
 import { listFolder } from '../../base/host/files.ts';
 import { withLock } from '../../base/host/lock.ts';
 import { processesWith } from '../../base/host/open-files.ts';
+import { identifyProcess, isGone, signalProcess } from '../../base/host/process.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
 import { findBuildLeftovers } from '../../builder/build.ts';
 import { findTemplateLeftovers } from '../../vmm/template/leftovers.ts';
 import type { HomeRepair } from '../model/types.ts';
 import { checkDatabase } from '../state/check.ts';
 import { repairDatabase } from '../state/repair.ts';
-import { openStateStore } from '../state/store.ts';
+import { openStateReader, openStateStore } from '../state/store.ts';
 import { openStore } from './storage.ts';
 
 /**
@@ -50,14 +51,36 @@ const mendDatabase = async (paths: HomePaths): Promise<HomeRepair> => {
   }
   await refuseWhileOpen(paths.database);
   const { kept, lost } = repairDatabase(paths.database);
-  return { repaired: await recordVolumes(paths), lost, kept };
+  return { repaired: await recordVolumes(paths), lost: [...lost, ...(await endUnrecorded(paths))], kept };
+};
+
+/** A machine whose record is lost can be reached by no command any more, and holds the disks that its successor needs. */
+const endUnrecorded = async ({ database, machines }: HomePaths): Promise<string[]> => {
+  const state = openStateReader(database);
+  const known = new Set(state.vms().map(({ stack, name }) => join(stack, name)));
+  state.close();
+  const ended: string[] = [];
+  for (const stack of await listFolder(machines)) {
+    for (const name of (await listFolder(join(machines, stack))).filter((each) => !known.has(join(stack, each)))) {
+      const folder = `${await realpath(join(machines, stack, name))}/`;
+      for await (const pid of processesWith((link) => link.startsWith(folder))) {
+        const machine = identifyProcess(pid);
+        // QEMU writes what its disks still have to say before it ends.
+        if (machine !== undefined && signalProcess(machine, 'SIGTERM') && !(await isGone(machine))) {
+          signalProcess(machine, 'SIGKILL');
+        }
+        ended.push(`the machine of ${name}, process ${pid}`);
+      }
+    }
+  }
+  return ended;
 };
 
 /** Who has the old file open would go on writing to it. Machines outlive their supervisor, and the next one takes them over. */
 const refuseWhileOpen = async (database: string): Promise<void> => {
   const path = await realpath(database);
   const others: number[] = [];
-  for await (const pid of processesWith(new Set([path, `${path}-wal`]))) {
+  for await (const pid of processesWith((link) => link === path || link === `${path}-wal`)) {
     if (pid !== process.pid) {
       others.push(pid);
     }

@@ -22,7 +22,8 @@ export const findPortHolder = async (port: number, protocol: 'tcp' | 'udp'): Pro
 };
 
 const findProcess = async (rows: readonly SocketRow[]): Promise<number | undefined> => {
-  for await (const pid of processesWith(new Set(rows.map((row) => `socket:[${row.inode}]`)))) {
+  const links = new Set(rows.map((row) => `socket:[${row.inode}]`));
+  for await (const pid of processesWith((link) => links.has(link))) {
     return pid;
   }
   return undefined;

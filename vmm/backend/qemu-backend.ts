@@ -1,13 +1,13 @@
 import { HyprError } from '../../base/errors.ts';
 import { exists } from '../../base/host/files.ts';
 import { sweepPendingProcesses } from '../../base/host/pending-processes.ts';
-import { isAlive, signalProcess } from '../../base/host/process.ts';
+import { isAlive, isGone, signalProcess } from '../../base/host/process.ts';
 import { watchFolder } from '../devices/watch-folder.ts';
 import type { Machine, MachineRecord, SavedMachine, Vmm } from '../model/machine.ts';
 import { buildQemuCommand, type QemuSettings } from '../qemu/command.ts';
 import { QemuMachine } from '../qemu/machine.ts';
 import { unusedPorts } from '../qemu/nics.ts';
-import { isGone, removeLeftovers } from '../qemu/process-end.ts';
+import { removeLeftovers } from '../qemu/process-end.ts';
 import { connectQmp } from '../qemu/qmp.ts';
 import type { Templates } from '../template/types.ts';
 import { createZygotePool, type ZygotePool } from '../zygote/zygote-pool.ts';

@@ -7,7 +7,7 @@ import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { withoutInherited } from '../../base/host/inherited.ts';
 import { notePendingProcess } from '../../base/host/pending-processes.ts';
-import { identifyProcess, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
+import { identifyProcess, isGone, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
 import { awaitFile } from '../devices/await-socket.ts';
 import { lastLines } from '../devices/console.ts';
 import { childEnv } from '../model/environment.ts';
@@ -16,7 +16,7 @@ import { FENCE_REFUSED } from '../model/tools.ts';
 import type { Saved } from './clone.ts';
 import { type Beginning, buildQemuCommand, machineSockets, type QemuSettings } from './command.ts';
 import { fenceCommand } from './fence.ts';
-import { childEnd, isGone, stderrPath } from './process-end.ts';
+import { childEnd, stderrPath } from './process-end.ts';
 import { connectQmp, type Qmp } from './qmp.ts';
 
 const START_MS = 30_000;

@@ -6,7 +6,7 @@ import { linkedController } from '../../base/abort.ts';
 import { sleep } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { syncFile, syncFolder } from '../../base/host/files.ts';
-import { isAlive, signalProcess } from '../../base/host/process.ts';
+import { GONE_MS, isAlive, isGone, signalProcess } from '../../base/host/process.ts';
 import { boundLog, lastLines } from '../devices/console.ts';
 import type { DiskSpec, Machine, MachineExit, MachineRecord, MachineSpec, NicSpec, PluggedDisk, SavedMachine } from '../model/machine.ts';
 import { saveWhole } from './clone.ts';
@@ -14,7 +14,7 @@ import { readCounters, readPss } from './counters.ts';
 import { DiskHold } from './disk-hold.ts';
 import { nicPlaces, plugNic, unplugNic } from './nics.ts';
 import { Ports } from './ports.ts';
-import { childEnd, GONE_MS, isGone, logRefused, removeLeftovers, stderrPath } from './process-end.ts';
+import { childEnd, logRefused, removeLeftovers, stderrPath } from './process-end.ts';
 import { type Qmp, type QmpEvent, unlessUnknown } from './qmp.ts';
 import { CRASH_WORDS, DEAD_STATES, FULL_STATE } from './run-states.ts';
 

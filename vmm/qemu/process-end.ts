@@ -1,17 +1,13 @@
 import type { ChildProcess } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sleep } from '../../base/deadline.ts';
-import { isAlive, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
+import { isGone, signalProcess } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
 import { lastLines } from '../devices/console.ts';
 import type { MachineRecord } from '../model/machine.ts';
 import { removeCgroup } from './cgroup.ts';
 
 const log = logger('vmm');
-
-/** Time for the kernel to end the process after SIGKILL, or after the monitor closed. */
-export const GONE_MS = 10_000;
 
 export const stderrPath = (record: Pick<MachineRecord, 'spec'>): string => join(record.spec.runDir, 'qemu.err');
 
@@ -20,23 +16,11 @@ export const removeLeftovers = async (record: Pick<MachineRecord, 'helpers' | 's
   for (const helper of record.helpers) {
     signalProcess(helper, 'SIGKILL');
   }
-  await Promise.all(record.helpers.map((helper) => isGone(helper, GONE_MS)));
+  await Promise.all(record.helpers.map((helper) => isGone(helper)));
   if (record.cgroup !== undefined) {
     await removeCgroup(record.cgroup);
   }
   await rm(record.spec.runDir, { recursive: true, force: true });
-};
-
-/** Waits for the end of a process. It polls, because a process that is not our child gives no event; the end is milliseconds away. */
-export const isGone = async (identity: ProcessIdentity, ms: number = GONE_MS): Promise<boolean> => {
-  const deadline = Date.now() + ms;
-  while (isAlive(identity)) {
-    if (Date.now() >= deadline) {
-      return false;
-    }
-    await sleep(5);
-  }
-  return true;
 };
 
 export const childEnd = (child: ChildProcess): Promise<void> =>

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { writeFileAtomic } from '../../base/host/files.ts';
-import { type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
+import { isGone, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
 import { runtimeDir } from '../../base/paths.ts';
 import { connectGuest } from '../../guest/client/client.ts';
 import type { GuestClient } from '../../guest/types.ts';
@@ -12,7 +12,6 @@ import type { MachineSpec } from '../model/machine.ts';
 import { loadClone, type Saved, saveState } from '../qemu/clone.ts';
 import { type Beginning, machineSockets, type QemuSettings } from '../qemu/command.ts';
 import { type Launched, launchQemu, makeFolders } from '../qemu/launch.ts';
-import { isGone } from '../qemu/process-end.ts';
 import { endWithUs } from './guard.ts';
 import { MAKER_PREFIX, noteMaker } from './leftovers.ts';
 

@@ -1,9 +1,8 @@
 import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
-import { isAlive, signalProcess } from '../../../base/host/process.ts';
+import { isAlive, isGone, signalProcess } from '../../../base/host/process.ts';
 import { parseSubordinate, sandboxes, startVirtiofsd, type Way } from '../../../vmm/devices/virtiofsd.ts';
-import { isGone } from '../../../vmm/qemu/process-end.ts';
 import { tempDir, tool } from '../support.ts';
 
 const user = { uid: 1000, gid: 100, subordinate: undefined };

@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
+import { isGone } from '../../../base/host/process.ts';
 import type { Launched } from '../../../vmm/qemu/launch.ts';
-import { isGone } from '../../../vmm/qemu/process-end.ts';
 import { saveAndEnd } from '../../../vmm/template/staging.ts';
 
 vi.mock('../../../vmm/qemu/process-end.ts', async (original) => ({ ...(await original<object>()), isGone: vi.fn() }));
