@@ -2,8 +2,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { CrashHome } from '../support/crash-home.ts';
-import { TestStack } from '../support/stack.ts';
+import { CrashHome } from '../../support/crash-home.ts';
+import { TestStack } from '../../support/stack.ts';
 
 // A home whose disk has lost some bytes, with a stack, its data and its image in it.
 

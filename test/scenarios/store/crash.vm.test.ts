@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { BuildEvent } from '../../builder/model/types.ts';
-import { CrashHome, KILLS, killMoments } from '../support/crash-home.ts';
-import { CrashRegistry } from '../support/crash-registry.ts';
-import { noNamespace } from '../support/mount-namespace.ts';
-import { needs } from '../support/needs.ts';
-import { SmallDisk } from '../support/small-disk.ts';
+import type { BuildEvent } from '../../../builder/model/types.ts';
+import { CrashHome, KILLS, killMoments } from '../../support/crash-home.ts';
+import { CrashRegistry } from '../../support/crash-registry.ts';
+import { noNamespace } from '../../support/mount-namespace.ts';
+import { needs } from '../../support/needs.ts';
+import { SmallDisk } from '../../support/small-disk.ts';
 
 // No machine is started here: pulls, and builds without RUN. Kills in a RUN are in build.vm.test.ts.
 
