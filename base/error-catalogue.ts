@@ -38,7 +38,10 @@ export const ERRORS = {
   GUEST_PROTOCOL: { kind: 'bug', text: 'the guest agent sent something that is not in the protocol' },
   GUEST_REFUSED: { kind: 'user', text: 'the guest agent could not carry out a request' },
   GUEST_LOST: { kind: 'user', text: 'the channel to a guest broke or its machine is gone' },
-  GUEST_SILENT: { kind: 'user', text: 'a guest does not answer: its machine was stopped by the host, or it hangs' },
+  GUEST_SILENT: {
+    kind: 'user',
+    text: 'a guest does not answer: its machine was stopped by the host, it hangs, or it could not be taken over',
+  },
   GUEST_EXEC: { kind: 'user', text: 'a program could not be started in the guest' },
 
   // net

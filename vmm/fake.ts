@@ -99,6 +99,7 @@ class FakeMachineImpl implements FakeMachine {
   started = false;
   restored = false;
   #end: (exit: MachineExit) => void = () => {};
+  #onResume: () => void = () => {};
   readonly #hooks: { readonly onEnd: () => void; readonly onSave: () => void };
 
   constructor(
@@ -143,8 +144,15 @@ class FakeMachineImpl implements FakeMachine {
     this.record = { ...this.record, nics: nicPlaces(this.record).filter((each) => each.mac !== mac) };
   }
 
+  onResume(listener: () => void): void {
+    this.#onResume = listener;
+  }
+
   async resume(): Promise<void> {
-    this.paused = false;
+    if (this.paused) {
+      this.paused = false;
+      this.#onResume();
+    }
   }
 
   async save(state: string): Promise<SavedMachine> {

@@ -3,6 +3,7 @@ import { sleep } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { isStopped } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
+import type { VmRow } from '../state/records.ts';
 import { POWER_OFF_MS } from './boot/power-down.ts';
 import type { ReplicaParts } from './parts.ts';
 import { lostPatch } from './status.ts';
@@ -12,12 +13,20 @@ const log = logger('adoption');
 /** How long a machine may take to answer before it is said to be silent and nobody waits for it. */
 const ANSWER_MS = 30_000;
 
-/** `silent`: its machine lives and does not answer; it is taken over when it does. */
-export type Adopted = 'adopted' | 'gone' | 'silent';
+/**
+ * `silent`: its machine lives and does not answer; it is taken over when it does. `kept`: it lives and cannot be taken over, and is left
+ * as it is.
+ */
+export type Adopted = 'adopted' | 'gone' | 'silent' | 'kept';
+
+/** Waits until the machine answers (true) or has ended (false); `onKept` is called when it lives and cannot be taken over. */
+type Adopt = (onKept: (reason: unknown) => void, signal: AbortSignal) => Promise<boolean>;
 
 interface Pending {
   readonly controller: LinkedController;
   readonly since: number;
+  /** Why it cannot be taken over. */
+  kept?: string;
 }
 
 /**
@@ -26,13 +35,12 @@ interface Pending {
  */
 export class Adoption {
   readonly #parts: ReplicaParts;
-  readonly #adopt: (signal: AbortSignal) => Promise<boolean>;
+  readonly #adopt: Adopt;
   #pending: Pending | undefined;
   /** Never rejects. Undefined: given up, or never begun. */
   #outcome: Promise<'adopted' | 'gone' | undefined> = Promise.resolve(undefined);
 
-  /** `adopt` waits until the machine answers (true) or has ended (false). */
-  constructor(parts: ReplicaParts, adopt: (signal: AbortSignal) => Promise<boolean>) {
+  constructor(parts: ReplicaParts, adopt: Adopt) {
     this.#parts = parts;
     this.#adopt = adopt;
   }
@@ -42,16 +50,34 @@ export class Adoption {
     return this.#pending !== undefined;
   }
 
-  /** Takes it over, or says after a while that it is silent; then `ended` tells what came of it. */
+  /** Why the machine, which lives, cannot be taken over; undefined while it can be. */
+  get keptFor(): string | undefined {
+    return this.#pending?.kept;
+  }
+
+  /** Takes it over, or says after a while that it is silent, or at once that it is kept; then `ended` tells what came of it. */
   async begin(signal: AbortSignal): Promise<Adopted> {
     const controller = linkedController(signal);
-    this.#pending = { controller, since: Date.now() };
-    this.#outcome = this.#settle(controller.signal);
+    const pending: Pending = { controller, since: Date.now() };
+    this.#pending = pending;
+    const kept = Promise.withResolvers<'kept'>();
+    let isTold = false;
+    const onKept = (reason: unknown) => {
+      pending.kept = messageOf(reason);
+      if (isTold) {
+        this.#parts.context.bus.emit({ type: 'warning', message: keptMessage(this.#parts.record.row, pending.kept) });
+      } else {
+        this.#tellSilence();
+      }
+      kept.resolve('kept');
+    };
+    this.#outcome = this.#settle(onKept, controller.signal);
     const patience = linkedController(signal);
-    const found = await Promise.race([this.#outcome, this.#silence(patience.signal)]);
+    const found = await Promise.race([this.#outcome, kept.promise, this.#silence(patience.signal)]);
     patience.abort();
     signal.throwIfAborted();
     if (found === 'silent') {
+      isTold = true;
       this.#tellSilence();
     }
     return found ?? 'gone';
@@ -62,8 +88,11 @@ export class Adoption {
     return this.#outcome;
   }
 
-  /** Throws GUEST_SILENT while the machine does not answer: there is no way to do anything in it. */
+  /** Throws GUEST_SILENT while the machine does not answer or is kept: there is no way to do anything in it. */
   refuse(): void {
+    if (this.#pending?.kept !== undefined) {
+      throw keptError(this.#parts.record.row, this.#pending.kept);
+    }
     if (this.#pending !== undefined) {
       throw this.#parts.responsiveness.silentError(this.#pending.since);
     }
@@ -74,9 +103,11 @@ export class Adoption {
     if (this.#pending === undefined) {
       return;
     }
-    const late = linkedController(undefined);
-    await Promise.race([this.#outcome, sleep(graceMs + POWER_OFF_MS, late.signal).catch(() => {})]);
-    late.abort();
+    if (this.#pending.kept === undefined) {
+      const late = linkedController(undefined);
+      await Promise.race([this.#outcome, sleep(graceMs + POWER_OFF_MS, late.signal).catch(() => {})]);
+      late.abort();
+    }
     await this.kill();
   }
 
@@ -86,6 +117,7 @@ export class Adoption {
     if (this.#pending === undefined) {
       return;
     }
+    const { kept } = this.#pending;
     const { shares } = record.row.spec;
     if (shares !== undefined) {
       throw new HyprError('GUEST_SILENT', `${record.row.name} runs in the machine of ${shares.replica}, which does not respond`, {
@@ -97,7 +129,7 @@ export class Adoption {
       await context.platform.vmm.sweep(record.row.machine);
     }
     record.noteStall(undefined);
-    record.update(lostPatch('its machine did not respond and was ended'));
+    record.update(lostPatch(kept === undefined ? 'its machine did not respond and was ended' : `its machine was ended: ${kept}`));
     record.emit('die');
     context.onChange();
   }
@@ -109,9 +141,9 @@ export class Adoption {
     await this.#outcome;
   }
 
-  async #settle(signal: AbortSignal): Promise<'adopted' | 'gone' | undefined> {
+  async #settle(onKept: (reason: unknown) => void, signal: AbortSignal): Promise<'adopted' | 'gone' | undefined> {
     try {
-      if (await this.#adopt(signal)) {
+      if (await this.#adopt(onKept, signal)) {
         return 'adopted';
       }
       this.#parts.record.noteStall(undefined);
@@ -144,3 +176,12 @@ export class Adoption {
     this.#parts.health.silent();
   }
 }
+
+const keptError = (row: VmRow, reason: string): HyprError =>
+  new HyprError('GUEST_SILENT', `${row.name} runs and cannot be taken over: ${reason}`, { hint: keptHint(row) });
+
+/** What is said about a machine that lives and cannot be taken over. */
+export const keptMessage = (row: VmRow, reason: string): string => `${row.name} runs and cannot be taken over: ${reason}; ${keptHint(row)}`;
+
+const keptHint = ({ stack, service }: VmRow): string =>
+  `it is left as it is, until it ends or is restarted, without what is on none of its disks yet: hypr -p ${stack} restart ${service}`;

@@ -4,6 +4,7 @@ import { Attempts } from './attempts.ts';
 import { PowerDowns } from './boot/power-down.ts';
 import type { Run } from './boot/run.ts';
 import { ShareWatch } from './edits/share-watch.ts';
+import { GuestClock } from './guest-clock.ts';
 import { ReplicaListeners } from './listeners.ts';
 import { ReplicaOutput } from './output.ts';
 import { ReplicaHealth } from './probe-health.ts';
@@ -18,6 +19,7 @@ export interface ReplicaParts {
   readonly health: ReplicaHealth;
   readonly listeners: ReplicaListeners;
   readonly responsiveness: Responsiveness;
+  readonly clock: GuestClock;
   readonly attempts: Attempts;
   readonly powerDowns: PowerDowns;
   readonly publications: Publications;
@@ -32,13 +34,15 @@ export const gatherParts = (row: VmRow, context: ReplicaContext): ReplicaParts =
   const record = new ReplicaRecord(row, context);
   const shares = new ShareWatch(context.platform.vmm, row.name);
   const health = new ReplicaHealth(record);
+  const clock = new GuestClock(row);
   return {
     context,
     record,
     output: new ReplicaOutput({ logs: context.logs, bus: context.bus, replica: row.name, service: row.service }),
     health,
     listeners: new ReplicaListeners(record, (run, share) => shares.begin(run, share)),
-    responsiveness: new Responsiveness(record, context.bus, health),
+    responsiveness: new Responsiveness(record, context.bus, { health, clock }),
+    clock,
     attempts: new Attempts(row.name),
     powerDowns: new PowerDowns(row.name, () => record.isOver),
     publications: new Publications(),

@@ -10,7 +10,7 @@ import { nextState } from '../model/lifecycle.ts';
 import type { NetworkAttachment } from '../model/object-types.ts';
 import type { AnonymousFate } from '../model/volume-name.ts';
 import type { VmRow } from '../state/records.ts';
-import type { Adopted, Adoption } from './adoption.ts';
+import { type Adopted, type Adoption, keptMessage } from './adoption.ts';
 import { bootAtRest, type MachineAtRest } from './boot/at-rest.ts';
 import { machineDir, type Run } from './boot/run.ts';
 import { connectReplica, disconnectReplica } from './change-networks.ts';
@@ -246,8 +246,12 @@ export class Replica {
   /** Its machine runs again from disk and does not answer yet: all it has is in that machine. */
   async #awaitResumed(): Promise<void> {
     const { name } = this.row;
-    if ((await this.adoption.begin(neverAborts())) === 'silent') {
-      this.#parts.context.bus.emit({ type: 'warning', message: `${name} does not respond; it is taken over as soon as it does` });
+    const found = await this.adoption.begin(neverAborts());
+    if (found === 'silent' || found === 'kept') {
+      const { keptFor } = this.adoption;
+      const message =
+        keptFor === undefined ? `${name} does not respond; it is taken over as soon as it does` : keptMessage(this.row, keptFor);
+      this.#parts.context.bus.emit({ type: 'warning', message });
     }
     void this.adoption.ended().then(async (ended) => {
       if (ended === 'gone') {
@@ -356,6 +360,8 @@ export class Replica {
     context.store.removeVm(this.row.id);
     if (volumes === 'remove') {
       await context.volumes.removeNameless(this.row);
+    } else if (volumes === 'keep') {
+      context.volumes.orphanShared(this.row);
     }
     record.destroyed();
     context.onChange();

@@ -3,6 +3,7 @@ import { HyprError } from '../../base/errors.ts';
 import { isStopped } from '../../base/host/process.ts';
 import type { EventBus } from '../logs/bus.ts';
 import type { Run } from './boot/run.ts';
+import type { GuestClock } from './guest-clock.ts';
 import type { ReplicaHealth } from './probe-health.ts';
 import type { ReplicaRecord } from './record.ts';
 
@@ -22,13 +23,19 @@ export class Responsiveness {
   readonly #record: ReplicaRecord;
   readonly #bus: EventBus;
   readonly #health: Pick<ReplicaHealth, 'silent'>;
+  readonly #clock: GuestClock;
   readonly #expecting = new Set<Pick<AbortController, 'abort'>>();
   #askNow: () => void = () => {};
 
-  constructor(record: ReplicaRecord, bus: EventBus, health: Pick<ReplicaHealth, 'silent'>) {
+  constructor(
+    record: ReplicaRecord,
+    bus: EventBus,
+    { health, clock }: { readonly health: Pick<ReplicaHealth, 'silent'>; readonly clock: GuestClock },
+  ) {
     this.#record = record;
     this.#bus = bus;
     this.#health = health;
+    this.#clock = clock;
   }
 
   /** Asks until the run ends. */
@@ -60,6 +67,10 @@ export class Responsiveness {
   async #follow(run: Run): Promise<void> {
     const { signal } = run.abort;
     while (!signal.aborted) {
+      // A host that wakes up tells nobody, and the clocks of its guests stood. One that is paused gets the time when it goes on.
+      if (this.#clock.hasJumped() && this.#record.row.state === 'running') {
+        void this.#clock.set(run.guest);
+      }
       if (!(await this.#isSilent(run))) {
         await this.#rest(signal);
       }

@@ -30,7 +30,7 @@ export class ReplicaStart {
   constructor(parts: ReplicaParts, end: ReplicaEnd) {
     this.#parts = parts;
     this.#end = end;
-    this.adoption = new Adoption(parts, (signal) => this.#adopt(signal));
+    this.adoption = new Adoption(parts, (onKept, signal) => this.#adopt(onKept, signal));
   }
 
   get #row(): VmRow {
@@ -139,10 +139,10 @@ export class ReplicaStart {
   }
 
   /** False when there is nothing left to take over. */
-  async #adopt(signal: AbortSignal): Promise<boolean> {
+  async #adopt(onKept: (reason: unknown) => void, signal: AbortSignal): Promise<boolean> {
     const { context, listeners } = this.#parts;
     const onMachine = (machine: Machine) => this.#watchHold(machine);
-    const adopted = await adoptRun(this.#row, { ...context, awaitPort: listeners.awaitPort, onMachine }, signal);
+    const adopted = await adoptRun(this.#row, { ...context, awaitPort: listeners.awaitPort, onMachine, onKept }, signal);
     if (adopted?.run.process === undefined) {
       return false;
     }
@@ -166,11 +166,15 @@ export class ReplicaStart {
   }
 
   #watchHold(machine: Machine): void {
-    machine.onHold?.((held) => this.#parts.record.noteHeld(held, this.#parts.context.platform.paths.home));
+    const { record, context } = this.#parts;
+    machine.onHold?.((held) => record.noteHeld(held, context.platform.paths.home));
   }
 
   /** Follows the health, output and end of a running workload. */
   #follow(run: Run, process: GuestProcess): void {
+    const { clock, record } = this.#parts;
+    // Whoever unpauses it waits for its clock to be right.
+    run.machine.onResume?.(() => void (record.row.state === 'paused' ? undefined : clock.set(run.guest)));
     // Before the health checks: the guest tells what listens already to the first one only that asks.
     this.#parts.listeners.watch(run);
     this.#parts.health.watch(run);

@@ -1,5 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { link, mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
 import { diskError, listFolder } from '../../base/host/files.ts';
 import { type HomePaths, shortHash } from '../../base/paths.ts';
@@ -10,6 +11,7 @@ import { discardVolume } from './discard-volume.ts';
 
 /** As docker's names of volumes that nobody named. */
 const NAME_DIGITS = 64;
+const OWN_NAME = /^[0-9a-f]{64}$/;
 
 interface Place {
   readonly paths: Pick<HomePaths, 'volumes'>;
@@ -37,16 +39,38 @@ export const orphanDisks = async ({ paths, store }: Place, { folder, of }: { fol
   }
 };
 
+/** The folder of a volume, below that of all volumes. One that services share without a name is found by one that they all know; the folder has its own. */
+export const volumeFolder = ({ name, labels }: Pick<VolumeRow, 'name' | 'labels'>): string =>
+  labels[ANONYMOUS_LABEL] === undefined || OWN_NAME.test(name) ? name : randomBytes(NAME_DIGITS / 2).toString('hex');
+
+/**
+ * Makes volumes without a user of those that services of a stack shared without a name (`volumes_from`) and that no replica has any more: the
+ * next `up` finds none of the name that they all know and makes new ones, as with docker. Those that an older hypr made have no folder of
+ * another name, and stay theirs.
+ */
+export const orphanShared = (store: Place['store'], { stack, spec }: Pick<VmRow, 'stack' | 'spec'>): void => {
+  store.transaction(() => {
+    for (const row of store.volumes().filter((each) => isNameless(each, stack) && has(spec, each.name))) {
+      const name = basename(dirname(row.path));
+      if (name !== row.name && OWN_NAME.test(name) && !store.vms().some((vm) => has(vm.spec, row.name))) {
+        store.removeVolume(row.name);
+        store.putVolume({ ...row, name, key: name, stack: '' });
+      }
+    }
+  });
+};
+
 /**
  * Removes the anonymous volumes with a name that were made for a removed replica, unless another one has them. What somebody mounted by its
  * name is not anonymous to them.
  */
 export const removeNameless = async (store: Place['store'], { stack, spec }: Pick<VmRow, 'stack' | 'spec'>): Promise<void> => {
-  const isIts = (row: VolumeRow): boolean => row.labels[ANONYMOUS_LABEL] !== undefined && row.stack === stack && has(spec, row.name);
-  for (const row of store.volumes().filter(isIts)) {
+  for (const row of store.volumes().filter((each) => isNameless(each, stack) && has(spec, each.name))) {
     await discardVolume(store, () => (store.vms().some((vm) => has(vm.spec, row.name)) ? undefined : row));
   }
 };
+
+const isNameless = (row: VolumeRow, stack: string): boolean => row.labels[ANONYMOUS_LABEL] !== undefined && row.stack === stack;
 
 const has = ({ mounts }: VmRow['spec'], volume: string): boolean =>
   mounts.some((mount) => mount.kind === 'volume' && mount.volume === volume);

@@ -17,7 +17,7 @@ import type { VmRow, VolumeRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 import { backBind } from './back-bind.ts';
 import { discardVolume } from './discard-volume.ts';
-import { orphanDisks, removeNameless } from './orphan-volumes.ts';
+import { orphanDisks, orphanShared, removeNameless, volumeFolder } from './orphan-volumes.ts';
 import { type AwaitGuest, borrow, findKeeper, isBorrower, refuseWithinMachine } from './volume-users.ts';
 
 /** Volume names of the model that a service mounts. */
@@ -77,7 +77,8 @@ export class StackVolumes {
     }
     const form = isShared(project, name) ? 'folder' : 'disk';
     const sizeMib = sizeOf(config, form);
-    const dir = join(this.#platform.paths.volumes, name);
+    const labels = config?.labels ?? {};
+    const dir = join(this.#platform.paths.volumes, volumeFolder({ name, labels }));
     const path = join(dir, form === 'disk' ? 'data.ext4' : 'data');
     try {
       await mkdir(form === 'folder' ? path : dir, { recursive: true, mode: 0o700 });
@@ -87,7 +88,7 @@ export class StackVolumes {
     if (form === 'disk') {
       await this.#platform.makeDisk({ path, sizeMib, label: name, signal });
     }
-    const row: VolumeRow = { name, stack: this.#stack, key, form, path, labels: config?.labels ?? {}, createdAt: Date.now() };
+    const row: VolumeRow = { name, stack: this.#stack, key, form, path, labels, createdAt: Date.now() };
     this.#store.putVolume(row);
   }
 
@@ -125,6 +126,11 @@ export class StackVolumes {
     }
     await rm(dir, { recursive: true, force: true });
     await removeIfEmpty(dirname(dir));
+  }
+
+  /** Makes those anonymous volumes that a removed replica shared, and that no replica has any more, volumes that nobody has. */
+  orphanShared(row: Pick<VmRow, 'stack' | 'spec'>): void {
+    orphanShared(this.#store, row);
   }
 
   /** Removes those anonymous volumes of a replica that have a name and that no replica has any more: the last of those removed at once does. */

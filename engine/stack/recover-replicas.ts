@@ -1,6 +1,7 @@
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { EventBus } from '../logs/bus.ts';
+import { keptMessage } from '../replica/adoption.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { StackVolumes } from '../resources/volumes.ts';
 
@@ -20,7 +21,8 @@ type Found = { readonly replica: Replica } & (
   | { readonly is: 'settled'; readonly message: string }
   | { readonly is: 'to-start-again'; readonly why: string }
   | { readonly is: 'restarting' }
-  | { readonly is: 'silent' }
+  /** `kept`: why it cannot be taken over. */
+  | { readonly is: 'silent'; readonly kept: string | undefined }
   | { readonly is: 'lost'; readonly reason: string }
 );
 
@@ -57,8 +59,8 @@ const lookAt = async (replica: Replica, { lostNetworks, volumes }: Context, sign
     return { replica, is: 'restarting' };
   }
   const adopted = await replica.adopt(signal);
-  if (adopted === 'silent') {
-    return { replica, is: 'silent' };
+  if (adopted === 'silent' || adopted === 'kept') {
+    return { replica, is: 'silent', kept: replica.adoption.keptFor };
   }
   if (adopted === 'gone') {
     return { replica, is: 'lost', reason: UNWATCHED };
@@ -121,7 +123,9 @@ const settleFound = async (found: Found, runOn: ReadonlySet<string>): Promise<st
     return `${replica.row.name} was about to restart`;
   }
   if (found.is === 'silent') {
-    return `${replica.row.name} does not respond; it is taken over as soon as it does`;
+    return found.kept === undefined
+      ? `${replica.row.name} does not respond; it is taken over as soon as it does`
+      : keptMessage(replica.row, found.kept);
   }
   return settleLost(replica, found.reason);
 };

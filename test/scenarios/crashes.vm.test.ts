@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile, rm } from 'node:fs/promises';
 import http from 'node:http';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { hyprBin } from '../support/cli.ts';
@@ -33,6 +34,10 @@ const killAll = async (stack: string, pattern: RegExp): Promise<number> => {
 };
 
 const page = async (): Promise<string> => (await (await fetch(`http://127.0.0.1:${PORT}/`)).text()).trim();
+
+/** Paths of the sockets that somebody on this host listens on (proc(5), net/unix). */
+const unixSockets = async (): Promise<string[]> =>
+  (await readFile('/proc/net/unix', 'utf8')).split('\n').flatMap((line) => line.trim().split(/\s+/).slice(7));
 
 /** Status and text of the page under the service's name. */
 const byName = (): Promise<string> =>
@@ -169,6 +174,23 @@ describe('whatever is killed, the next command puts it right', () => {
     await expect.poll(() => stack.must(['ps', '-a']), { timeout: 60_000 }).toMatch(/idle-1(?!.*not responding).*Up/);
     expect(await stack.must(['exec', '-T', 'idle', 'cat', '/unwritten'])).toBe('unwritten\n');
     expect((await processesOf('crashes')).filter((each) => each.startsWith(`${pid} `))).toHaveLength(1);
+  }, 300_000);
+
+  test("a machine whose monitor's socket is gone runs on when its supervisor was killed, and a restart ends it", async () => {
+    await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });
+    const [line = ''] = (await processesOf('crashes')).filter((each) => /qemu.*crashes-idle-1/.test(each));
+    const pid = Number(line.split(' ')[0]);
+    expect(pid).toBeGreaterThan(1);
+    const monitor = (await unixSockets()).find((path) => /crashes-idle-1.*qmp\.sock$/.test(path)) ?? '';
+    await rm(monitor);
+    expect(await killAll('crashes', /supervisor/)).toBe(1);
+    const result = await stack.run(['ps', '-a']);
+    expect(result.stderr).toMatch(/idle-1 runs and cannot be taken over: .*ENOENT.*restart idle/);
+    expect(result.stdout).toMatch(/idle-1.*Up/);
+    expect((await processesOf('crashes')).filter((each) => each.startsWith(`${pid} `))).toHaveLength(1);
+    await stack.must(['restart', '-t', '1', 'idle'], { timeout: 180_000 });
+    expect(await stack.must(['exec', '-T', 'idle', 'echo', 'anew'])).toBe('anew\n');
+    expect((await processesOf('crashes')).filter((each) => each.startsWith(`${pid} `))).toEqual([]);
   }, 300_000);
 
   test('the supervisor, in the middle of up: the command says so, and the next continues after what was started', async () => {

@@ -178,6 +178,8 @@ export interface Machine {
   start(signal?: AbortSignal): Promise<void>;
   /** Tells when it is held because the host's disk is full, and when it goes on: it does so by itself. At once if it is held already. */
   onHold?(listener: (held: boolean) => void): void;
+  /** Calls back whenever its guest runs on after it was stopped, for whatever reason: its clock stood meanwhile. Replaces the last one. */
+  onResume?(listener: () => void): void;
   /** Takes network links down first, so that a paused guest cannot block its network; `resume` brings them up again. */
   pause(signal?: AbortSignal): Promise<void>;
   resume(signal?: AbortSignal): Promise<void>;

@@ -48,6 +48,7 @@ export class QemuMachine implements Machine {
   #crash: string | undefined;
   readonly #hold: DiskHold;
   #onHold: (held: boolean) => void = () => {};
+  #onResume: () => void = () => {};
 
   /** `child` is absent for an adopted machine. `launcher` passes descriptors to it. */
   constructor(record: MachineRecord, qmp: Qmp, { child, freePorts, launcher }: MachineParts) {
@@ -78,6 +79,10 @@ export class QemuMachine implements Machine {
     if (this.#hold.isHeld) {
       listener(true);
     }
+  }
+
+  onResume(listener: () => void): void {
+    this.#onResume = listener;
   }
 
   async pause(signal?: AbortSignal): Promise<void> {
@@ -229,6 +234,8 @@ export class QemuMachine implements Machine {
       const reason = String(data.reason);
       this.#poweredOff = reason === 'guest-shutdown';
       this.#crash ??= this.#poweredOff ? undefined : (CRASH_WORDS[reason] ?? reason);
+    } else if (event === 'RESUME') {
+      this.#onResume();
     } else if (event === 'STOP') {
       // This event also follows our own `stop`, in which case the state is `paused`.
       void this.#endIfDead().catch(() => {});

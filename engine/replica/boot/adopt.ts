@@ -1,21 +1,25 @@
 import { linkedController, orAbort } from '../../../base/abort.ts';
+import { sleep } from '../../../base/deadline.ts';
 import { HyprError, messageOf } from '../../../base/errors.ts';
+import { isAlive, type ProcessIdentity } from '../../../base/host/process.ts';
 import { logger } from '../../../base/log.ts';
 import type { GuestClient } from '../../../guest/types.ts';
 import type { Machine } from '../../../vmm/model/machine.ts';
 import { openDockerSockets } from '../../machine/docker-sockets.ts';
 import { openOutbound } from '../../machine/outbound.ts';
 import { nextState } from '../../model/lifecycle.ts';
-import type { Platform, Publication } from '../../model/platform.ts';
+import type { Publication } from '../../model/platform.ts';
 import type { SharedMachine } from '../../model/spec.ts';
 import { publishPorts } from '../../resources/publish.ts';
 import type { VmRow } from '../../state/records.ts';
+import { GuestClock } from '../guest-clock.ts';
 import { type Joined, openMember } from './join-machine.ts';
 import { type BootContext, machineDir, type Run } from './run.ts';
 
 const log = logger('adopt');
 
 const AGENT_DEADLINE_MS = 30_000;
+const LOOK_MS = 1_000;
 
 export interface AdoptedRun {
   readonly run: Run;
@@ -24,16 +28,22 @@ export interface AdoptedRun {
   readonly problem: string | undefined;
 }
 
+export interface AdoptContext extends BootContext {
+  /** Called when its machine lives and cannot be taken over; it is left as it is, and waited for. */
+  readonly onKept: (reason: unknown) => void;
+}
+
 /**
  * Takes over the machine and workload of a row. Undefined when there is no machine any more, or nothing was started in it; its remains
  * are removed then. A machine that does not answer is waited for until it does, ends, or the signal aborts: it may be held by its host,
- * and has data that is on no disk yet. An abort leaves it as it is.
+ * and has data that is on no disk yet. So is one that cannot be taken over, because its monitor is out of reach or its agent speaks
+ * another protocol. An abort leaves it as it is.
  */
-export const adoptRun = async (row: VmRow, context: BootContext, signal: AbortSignal): Promise<AdoptedRun | undefined> => {
+export const adoptRun = async (row: VmRow, context: AdoptContext, signal: AbortSignal): Promise<AdoptedRun | undefined> => {
   if (row.spec.shares !== undefined) {
     return adoptMember(row, row.spec.shares, context, signal);
   }
-  const machine = await adoptMachine(row, context.platform, signal);
+  const machine = await adoptMachine(row, context, signal);
   if (machine === undefined) {
     return undefined;
   }
@@ -44,8 +54,7 @@ export const adoptRun = async (row: VmRow, context: BootContext, signal: AbortSi
       throw error;
     }
     log.warn('cannot adopt', { replica: row.name, error: messageOf(error) });
-    await machine.kill();
-    await machine.delete();
+    await endOrKeep(row, machine, { error, context }, signal);
   });
   if (run === undefined) {
     return undefined;
@@ -82,7 +91,33 @@ const adoptMember = async (
   }
 };
 
-const adoptMachine = async (row: VmRow, platform: Platform, signal: AbortSignal): Promise<Machine | undefined> => {
+/** Resolves when the machine has ended: at once where nothing was started in it. */
+const endOrKeep = async (
+  row: VmRow,
+  machine: Machine,
+  { error, context }: { readonly error: unknown; readonly context: AdoptContext },
+  signal: AbortSignal,
+): Promise<void> => {
+  const code = error instanceof HyprError ? error.code : undefined;
+  if (code === 'STACK_NOT_RUNNING') {
+    await machine.kill();
+  } else if (code !== 'VMM_DIED') {
+    if (row.state === 'paused') {
+      // It ran for the handshake only.
+      await machine.pause(signal).catch((reason: unknown) => log.warn('runs on', { replica: row.name, error: messageOf(reason) }));
+    }
+    context.onKept(error);
+  }
+  try {
+    await orAbort(machine.exited, signal);
+  } catch (reason) {
+    machine.release();
+    throw reason;
+  }
+  await machine.delete();
+};
+
+const adoptMachine = async (row: VmRow, { platform, onKept }: AdoptContext, signal: AbortSignal): Promise<Machine | undefined> => {
   const { machine: record } = row;
   if (record === undefined) {
     // Its supervisor may have been killed while the machine started: leftover processes would hold its disks.
@@ -97,9 +132,20 @@ const adoptMachine = async (row: VmRow, platform: Platform, signal: AbortSignal)
   } catch (error) {
     signal.throwIfAborted();
     log.warn('cannot adopt', { replica: row.name, error: messageOf(error) });
+    if (isAlive(record.process)) {
+      onKept(error);
+      await processEnd(record.process, signal);
+    }
   }
   await platform.vmm.sweep(record);
   return undefined;
+};
+
+/** A process that is not our child, and whose monitor is out of reach, tells nobody of its end: it is looked at. */
+const processEnd = async (process: ProcessIdentity, signal: AbortSignal): Promise<void> => {
+  while (isAlive(process)) {
+    await sleep(LOOK_MS, signal);
+  }
 };
 
 /** Rejects when the machine ends first. */
@@ -107,9 +153,17 @@ const adoptGuest = async (row: VmRow, machine: Machine, context: BootContext, si
   const untilEnd = linkedController(signal);
   void machine.exited.then(() => untilEnd.abort(new HyprError('VMM_DIED', `the machine of ${row.name} has ended`)));
   const { signal: living } = untilEnd;
+  let stood = false;
+  machine.onResume?.(() => {
+    stood = true;
+  });
   // A paused guest cannot answer, so it runs for the handshake. Any guest may be paused: its last supervisor may have been suspending it.
   await untilInTime(() => machine.resume(living), living);
-  return untilInTime(() => greetGuest(row, machine, context, living), living);
+  const run = await untilInTime(() => greetGuest(row, machine, context, living), living);
+  if (stood && row.state !== 'paused') {
+    await new GuestClock(row).set(run.guest);
+  }
+  return run;
 };
 
 const greetGuest = async (row: VmRow, machine: Machine, context: BootContext, signal: AbortSignal): Promise<Run> => {

@@ -2,6 +2,7 @@ import { describe, expect, it, test, vi } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { formatStatus } from '../../../engine/docker/shapes/status.ts';
 import { EventBus } from '../../../engine/logs/bus.ts';
+import { GuestClock } from '../../../engine/replica/guest-clock.ts';
 import { ReplicaHealth } from '../../../engine/replica/probe-health.ts';
 import { ReplicaRecord } from '../../../engine/replica/record.ts';
 import { Responsiveness } from '../../../engine/replica/responsiveness.ts';
@@ -115,6 +116,6 @@ test('a machine that is held for a full disk says so at once', async () => {
   const { replica, stack } = await silentStack();
   const record = new ReplicaRecord(replica.row, { store: stack.store, bus: new EventBus() });
   record.noteHeld(true, '/home');
-  const responsiveness = new Responsiveness(record, new EventBus(), { silent: () => {} });
+  const responsiveness = new Responsiveness(record, new EventBus(), { health: { silent: () => {} }, clock: new GuestClock(replica.row) });
   expect(() => responsiveness.expect(NONE)).toThrow(expect.objectContaining({ code: 'HYPR_DISK_FULL' }));
 });

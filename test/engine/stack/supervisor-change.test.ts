@@ -133,16 +133,53 @@ describe('recreate', () => {
 
   test('one with a name goes with the last replica that has it, if it is to go', async () => {
     const stack = openTestStack();
-    const volumes = { data: { name: 'shop_data', labels: { [ANONYMOUS_LABEL]: '' } } };
+    const name = 'a5'.repeat(32);
+    const volumes = { data: { name, labels: { [ANONYMOUS_LABEL]: '' } } };
     const mount = { type: 'volume', source: 'data', target: '/data' } as const;
     const project = shopOf(stack, { one: { volumes: [mount] }, two: { volumes: [mount] } }, { volumes });
     await stack.up(project);
     await stack.verb('rm', { services: ['one'], stop: true, volumes: true });
     await stack.down();
-    expect(stack.store.volumes().map(({ name }) => name)).toEqual(['shop_data']);
+    expect(stack.store.volumes().map((row) => row.name)).toEqual([name]);
     await stack.up(project);
     await stack.down({ volumes: true });
     expect(stack.store.volumes()).toEqual([]);
+  });
+
+  test('one that services share is a volume that nobody has after the last of them is gone, and the next run has a new one', async () => {
+    const stack = openTestStack();
+    const volumes = { 'one.5': { name: 'shop_one.5', labels: { [ANONYMOUS_LABEL]: '' } } };
+    const mount = { type: 'volume', source: 'one.5', target: '/data' } as const;
+    const project = (two: object = {}) => shopOf(stack, { one: { volumes: [mount] }, two: { volumes: [mount], ...two } }, { volumes });
+    const names = () => stack.store.volumes().map(({ name, stack: owner }) => [name, owner]);
+    await stack.up(project());
+    const [{ path = '' } = {}] = stack.store.volumes();
+    writeFileSync(join(path, 'mark'), '');
+    await stack.up(project({ environment: { A: '1' } }), { forceRecreate: true });
+    await stack.verb('rm', { services: ['one'], stop: true });
+    expect(names()).toEqual([['shop_one.5', 'shop']]);
+    await stack.down();
+    expect(names()).toEqual([[expect.stringMatching(/^[0-9a-f]{64}$/), '']]);
+    expect(existsSync(join(stack.store.volumes()[0]?.path ?? '', 'mark'))).toBe(true);
+    await stack.up(project());
+    const made = stack.store.volumes().find(({ name }) => name === 'shop_one.5');
+    expect(names()).toHaveLength(2);
+    expect([existsSync(made?.path ?? ''), existsSync(join(made?.path ?? '', 'mark'))]).toEqual([true, false]);
+    await stack.down({ volumes: true });
+    expect(names()).toEqual([[expect.stringMatching(/^[0-9a-f]{64}$/), '']]);
+  });
+
+  test('one that an older hypr made keeps its name, and what it has', async () => {
+    const stack = openTestStack();
+    const volumes = { data: { name: 'shop_data', labels: { [ANONYMOUS_LABEL]: '' } } };
+    const project = shopOf(stack, { one: { volumes: [{ type: 'volume', source: 'data', target: '/data' }] } }, { volumes });
+    await stack.up(project);
+    const [row] = stack.store.volumes();
+    if (row !== undefined) {
+      stack.store.putVolume({ ...row, path: join(stack.platform.paths.volumes, 'shop_data', 'data.ext4') });
+    }
+    await stack.down();
+    expect(stack.store.volumes().map(({ name }) => name)).toEqual(['shop_data']);
   });
 
   test('--force-recreate replaces what has not changed, --no-recreate keeps what has', async () => {

@@ -97,11 +97,17 @@ describe('the end of a machine', () => {
     expect(await machine.exited).toMatchObject({ reason: 'crashed', detail: 'the virtual processor failed (KVM internal error)' });
   });
 
-  it('does not come from a pause', async () => {
+  it('does not come from a pause; that it goes on is told, whoever had it go on', async () => {
     const { machine, say } = await makeMachine('paused');
     await machine.pause();
     say('STOP');
     expect(isAlive(machine.record.process)).toBe(true);
+    let told = 0;
+    machine.onResume(() => {
+      told += 1;
+    });
+    say('RESUME');
+    expect(told).toBe(1);
     expect((await machine.kill()).reason).toBe('killed');
   });
 

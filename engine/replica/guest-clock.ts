@@ -1,0 +1,39 @@
+import { messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
+import type { GuestClient } from '../../guest/types.ts';
+import type { VmRow } from '../state/records.ts';
+
+const log = logger('replica');
+
+/** A smaller difference comes from the host's clock being disciplined, and from when the two clocks are read. */
+const NOTABLE_MS = 1_000;
+
+/** The difference between the time of day and a clock that stands while the host is asleep (CLOCK_MONOTONIC), in milliseconds. */
+const hostOffset = (): number => Date.now() - performance.now();
+
+/** Sets the clock of a guest, which stood while its machine was stopped or its host asleep, or whose host's clock was set. */
+export class GuestClock {
+  readonly #row: Pick<VmRow, 'name' | 'spec'>;
+  #offset = hostOffset();
+
+  /** That of a replica in the machine of another is that other's. */
+  constructor(row: Pick<VmRow, 'name' | 'spec'>) {
+    this.#row = row;
+  }
+
+  /** Whether the host slept, or its clock was set, since this was asked last. */
+  hasJumped(): boolean {
+    const before = this.#offset;
+    this.#offset = hostOffset();
+    return Math.abs(this.#offset - before) >= NOTABLE_MS;
+  }
+
+  /** Never rejects: a guest with a late clock is better than none. */
+  async set(guest: Pick<GuestClient, 'setClock'>): Promise<void> {
+    if (this.#row.spec.shares === undefined) {
+      await guest.setClock(Date.now()).catch((error: unknown) => {
+        log.warn('the clock of a guest may be late', { replica: this.#row.name, error: messageOf(error) });
+      });
+    }
+  }
+}
