@@ -51,6 +51,9 @@ export interface MachineParts extends ReplicaDisks {
   readonly members?: Readonly<Record<string, ReplicaDisks>>;
 }
 
+/** For `network connect` while it runs. A machine that boots takes longer for each (docs/performance.md). */
+const NIC_PORTS = 2;
+
 /** The machine's hardware, for the VMM. Serials connect disks and shares to what the guest is told below. Pure. */
 export const machineSpec = (parts: MachineParts): MachineSpec => {
   const all = [devices(parts, ''), ...Object.entries(parts.members ?? {}).map(([name, member]) => devices(member, name))];
@@ -63,6 +66,7 @@ export const machineSpec = (parts: MachineParts): MachineSpec => {
     memoryMib: parts.memoryMib,
     disks: all.flatMap(({ disks }) => disks),
     nics: parts.nics.map(({ mac, mtu }, index) => ({ id: `n${index}`, mac, mtu })),
+    nicPorts: NIC_PORTS,
     shares: all.flatMap(({ shares }) => shares),
     ...(parts.siblings > 0 ? { siblings: parts.siblings } : {}),
     ...(parts.nested ? { nested: true } : {}),

@@ -75,3 +75,57 @@ services:
     expect(await fetch('www')).toMatch(/bad address/);
   });
 });
+
+describe('networks of a running machine that booted without a template', () => {
+  let stack: TestStack;
+  const run = (...args: string[]): Promise<string> => mustHypr(args, { env: stack.env });
+  const inside = (...command: string[]): Promise<string> => stack.must(['exec', '-T', 'web', ...command]);
+
+  beforeAll(async () => {
+    stack = await new TestStack('hotcold', { HYPR_TEMPLATES: '0' }).write({
+      'compose.yaml': `
+services:
+  web: {image: busybox, command: ${JSON.stringify(HTTPD)}}
+`,
+    });
+    await stack.must(['up', '-d'], { timeout: 240_000 });
+    for (const name of ['cold1', 'cold2']) {
+      await run('network', 'create', name);
+    }
+  });
+  afterAll(async () => {
+    await stack?.close();
+    await hypr(['network', 'rm', '-f', 'cold1', 'cold2'], { env: stack.env });
+  });
+
+  test('change as those of a clone do: two cards more, and the first can go', async () => {
+    const cards = async () => (await inside('ls', '/sys/class/net')).split('\n').filter((name) => name.startsWith('eth'));
+    expect(await cards()).toEqual(['eth0']);
+    await run('network', 'connect', 'cold1', 'hotcold-web-1');
+    await run('network', 'connect', 'cold2', 'hotcold-web-1');
+    expect(await cards()).toHaveLength(3);
+    await run('network', 'disconnect', 'hotcold_default', 'hotcold-web-1');
+    expect(await cards()).toHaveLength(2);
+    const [{ Containers }] = JSON.parse(await run('network', 'inspect', 'cold1'));
+    const [{ IPv4Address = '' } = {}] = Object.values(Containers as Record<string, { IPv4Address: string }>);
+    const address = IPv4Address.split('/')[0];
+    expect(await inside('ip', 'route')).toMatch(/default via/);
+    const out = await mustHypr(
+      ['run', '--rm', '--network', 'cold1', 'busybox', 'wget', '-q', '-T', '10', '-O', '-', `http://${address}/`],
+      {
+        env: stack.env,
+      },
+    );
+    expect(out).toBe('hello\n');
+  });
+
+  test('are known to the next supervisor, which has the freed port', async () => {
+    const supervisor = (await processesOf('hotcold')).find((line) => !/qemu-system|gvproxy|virtiofsd/.test(line));
+    process.kill(Number(supervisor?.split(' ')[0]), 'SIGKILL');
+    await run('network', 'connect', 'hotcold_default', 'hotcold-web-1');
+    expect(await inside('ls', '/sys/class/net')).toMatch(/(eth\d\s+){3}/);
+    await run('network', 'disconnect', 'cold2', 'hotcold-web-1');
+    await run('network', 'disconnect', 'cold1', 'hotcold-web-1');
+    expect(await inside('ip', 'route')).toMatch(/default via/);
+  });
+});

@@ -11,7 +11,7 @@ import { startVirtiofsd } from '../devices/virtiofsd.ts';
 import type { Machine, MachineRecord, MachineSpec } from '../model/machine.ts';
 import { confine } from '../qemu/cgroup.ts';
 import { loadClone, loadWhole, type Saved } from '../qemu/clone.ts';
-import { type Beginning, layoutOf, machineSockets, type QemuSettings, sparePorts } from '../qemu/command.ts';
+import { type Beginning, layoutOf, machineSockets, type QemuSettings } from '../qemu/command.ts';
 import { launchQemu, makeFolders } from '../qemu/launch.ts';
 import { QemuMachine } from '../qemu/machine.ts';
 import { memoryClass } from '../qemu/machine-class.ts';
@@ -61,8 +61,7 @@ export const bringUp = async (input: CreateInput, beginning: Beginning, saved?: 
     }
     const record = await recordOf(input, { process, helpers, layout: layoutOf(beginning) });
     cleanup.disarm();
-    const free = record.layout === 'clone' ? unusedPorts(record) : sparePorts(spec);
-    return new QemuMachine(record, qmp, { child, freePorts: free, launcher: settings.toolchain.machineJail });
+    return new QemuMachine(record, qmp, { child, freePorts: unusedPorts(record), launcher: settings.toolchain.machineJail });
   } catch (error) {
     await cleanup.run().catch(() => {});
     throw error;

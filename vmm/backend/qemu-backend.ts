@@ -73,8 +73,7 @@ const adoptMachine = async (settings: QemuSettings, record: MachineRecord, signa
   }
   try {
     const qmp = await connectQmp(record.controlSocket, signal);
-    const freePorts = record.layout === 'clone' ? unusedPorts(record) : [];
-    return new QemuMachine(record, qmp, { child: undefined, freePorts, launcher: settings.toolchain.machineJail });
+    return new QemuMachine(record, qmp, { child: undefined, freePorts: unusedPorts(record), launcher: settings.toolchain.machineJail });
   } catch (error) {
     signal?.throwIfAborted();
     if (isAlive(record.process)) {

@@ -61,6 +61,11 @@ export interface MachineSpec {
   readonly endWhenFull?: true;
   /** How many disks `plugDisk` may have plugged in at a time; a clone has what its template has. */
   readonly sparePorts?: number;
+  /**
+   * How many NICs `plugNic` may have plugged in beside those that it begins with, if it boots: all are in ports then, so that they can be
+   * unplugged, too. A clone has what its template has.
+   */
+  readonly nicPorts?: number;
   /** It runs machines itself: its processor can virtualise, and its guest has /dev/kvm. */
   readonly nested?: true;
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { DeviceLayout, DiskSpec, MachineSpec, NicSpec, ShareSpec, VmmCommand } from '../model/machine.ts';
 import type { Toolchain } from '../model/tools.ts';
 import { ACCELERATORS, type Accelerator } from './accelerator.ts';
-import { memoryClass, PREPARED_DISKS, PREPARED_NICS, SLOTS } from './machine-class.ts';
+import { bootedPorts, firstNicPort, memoryClass, PREPARED_DISKS, PREPARED_NICS, SLOTS } from './machine-class.ts';
 
 export interface QemuSettings {
   readonly toolchain: Toolchain;
@@ -129,11 +129,15 @@ const BALLOON = 'virtio-balloon-pci,free-page-reporting=on';
 
 const coldDevices = (spec: MachineSpec): string[] => [
   ...['-device', BALLOON],
-  ...Array.from({ length: spec.sparePorts ?? 0 }, (_, index) => portArgs(index)).flat(),
+  ...Array.from({ length: bootedPorts(spec) }, (_, index) => portArgs(index)).flat(),
   ...spec.disks.flatMap((disk, index) => [...driveArgs(disk, index), '-device', optionText(diskDevice(disk, index))]),
-  ...spec.nics.flatMap((nic, index) => [...netdevArgs(nic, index), '-device', optionText(nicDevice(nic))]),
+  ...spec.nics.flatMap((nic, index) => [...netdevArgs(nic, index), '-device', optionText(bootedNic(spec, nic, index))]),
   ...spec.shares.flatMap((share, index) => [...shareArgs(index), '-device', optionText(shareDevice(share, index))]),
 ];
+
+/** On the root bus a NIC could not be unplugged; each port costs a boot some 800 accesses of its guest to QEMU. */
+const bootedNic = (spec: MachineSpec, nic: NicSpec, index: number): Device =>
+  spec.nicPorts === undefined ? nicDevice(nic) : (toSlots([nicDevice(nic)], firstNicPort(spec) + index)[0] as Device);
 
 /**
  * Free page reporting is off if QEMU itself maps the template's file, because it would punch holes into it.
@@ -195,9 +199,6 @@ export const pluggedDevices = (spec: MachineSpec): Device[] => {
 
 const toSlots = (devices: readonly Device[], first: number): Device[] =>
   devices.map((device, index) => ({ ...device, id: `s${first + index}`, bus: `p${first + index}` }));
-
-/** Ports of a machine that boots, into which disks can be plugged while it runs. */
-export const sparePorts = (spec: MachineSpec): number[] => Array.from({ length: spec.sparePorts ?? 0 }, (_, index) => index);
 
 /** Pure: a disk for a port, as QMP's `blockdev-add` and `device_add` take it. */
 export const pluggedDisk = (disk: DiskSpec, port: number) => {

@@ -13,6 +13,13 @@ export const PREPARED_NICS = 1;
 export const slotsOf = (spec: MachineSpec): number =>
   Math.max(spec.disks.length, PREPARED_DISKS) + Math.max(spec.nics.length, PREPARED_NICS) + spec.shares.length;
 
+/** Pure: the first port of a machine that boots that a NIC is in; disks that are plugged in have those before. */
+export const firstNicPort = ({ sparePorts = 0 }: MachineSpec): number => sparePorts;
+
+/** Pure: the ports that a machine boots with. */
+export const bootedPorts = (spec: MachineSpec): number =>
+  firstNicPort(spec) + (spec.nicPorts === undefined ? 0 : spec.nics.length + spec.nicPorts);
+
 /** The least memory with which a kernel and its agent work. */
 const SMALLEST_MIB = 128;
 

@@ -12,7 +12,7 @@ import type { DiskSpec, Machine, MachineExit, MachineRecord, MachineSpec, NicSpe
 import { saveWhole } from './clone.ts';
 import { readCounters, readPss } from './counters.ts';
 import { DiskHold } from './disk-hold.ts';
-import { nicPlaces, plugNic, unplugNic } from './nics.ts';
+import { nicPlaces, plugNic, takesNics, unplugNic } from './nics.ts';
 import { Ports } from './ports.ts';
 import { childEnd, logRefused, removeLeftovers, stderrPath } from './process-end.ts';
 import { type Qmp, type QmpEvent, unlessUnknown } from './qmp.ts';
@@ -194,16 +194,11 @@ export class QemuMachine implements Machine {
     return this.#ports;
   }
 
-  /** A machine that booted has its devices on the root bus, where nothing can be plugged in or out. */
   #needPorts(): void {
-    if (this.record.layout !== 'clone') {
-      throw new HyprError(
-        'HYPR_UNSUPPORTED',
-        `${this.record.spec.name} booted without a template, and its network cards stay as they are`,
-        {
-          hint: 'stop it first, then start it again',
-        },
-      );
+    if (!takesNics(this.record)) {
+      throw new HyprError('HYPR_UNSUPPORTED', `${this.record.spec.name} was started by an older hypr, without ports for network cards`, {
+        hint: 'stop it first, then start it again',
+      });
     }
   }
 

@@ -6,24 +6,32 @@ import { withoutInherited } from '../../base/host/inherited.ts';
 import { childEnv } from '../model/environment.ts';
 import type { MachineRecord, NicPlace, NicSpec } from '../model/machine.ts';
 import { nicDevice } from './command.ts';
-import { PREPARED_DISKS, PREPARED_NICS, SLOTS, slotsOf } from './machine-class.ts';
+import { bootedPorts, firstNicPort, PREPARED_DISKS, PREPARED_NICS, SLOTS, slotsOf } from './machine-class.ts';
 import type { Ports } from './ports.ts';
 import { childEnd } from './process-end.ts';
 import { type Qmp, unlessUnknown } from './qmp.ts';
 
 const PASS_MS = 10_000;
 
-/** Pure: the NICs that a clone has now, and the ports that they are in. */
-export const nicPlaces = ({ spec, nics }: Pick<MachineRecord, 'spec' | 'nics'>): readonly NicPlace[] => {
+type Placed = Pick<MachineRecord, 'spec' | 'nics' | 'layout'>;
+
+/** Pure: whether NICs can be plugged in and out: those of a machine that an older hypr booted are on the root bus, where nothing can. */
+export const takesNics = ({ layout, spec }: Placed): boolean => layout === 'clone' || spec.nicPorts !== undefined;
+
+/** Pure: the NICs that a machine has now, and the ports that they are in. */
+export const nicPlaces = ({ spec, nics, layout }: Placed): readonly NicPlace[] => {
+  if (layout === 'cold') {
+    return nics ?? spec.nics.map(({ id, mac }, index) => ({ id, mac, port: firstNicPort(spec) + index }));
+  }
   const further = PREPARED_NICS + Math.max(spec.disks.length, PREPARED_DISKS);
   return nics ?? spec.nics.map(({ id, mac }, index) => ({ id, mac, port: index === 0 ? PREPARED_DISKS : further + index - 1 }));
 };
 
-/** Pure: the ports of a clone that nothing is in. */
-export const unusedPorts = (record: Pick<MachineRecord, 'spec' | 'nics'>): number[] => {
+/** Pure: the ports of a machine that nothing is in. Its disks, and the NIC that a template has, stay in theirs. */
+export const unusedPorts = (record: Placed): number[] => {
   const used = new Set(nicPlaces(record).map(({ port }) => port));
-  const first = slotsOf(record.spec);
-  return Array.from({ length: Math.max(0, SLOTS - first) }, (_, index) => first + index).filter((port) => !used.has(port));
+  const [first, end] = record.layout === 'clone' ? [slotsOf(record.spec), SLOTS] : [0, bootedPorts(record.spec)];
+  return Array.from({ length: Math.max(0, end - first) }, (_, index) => first + index).filter((port) => !used.has(port));
 };
 
 export interface NicInput {

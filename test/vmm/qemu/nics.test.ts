@@ -3,10 +3,10 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
-import { plugNic, unplugNic } from '../../../vmm/qemu/nics.ts';
+import { nicPlaces, plugNic, takesNics, unplugNic, unusedPorts } from '../../../vmm/qemu/nics.ts';
 import { Ports } from '../../../vmm/qemu/ports.ts';
 import type { Qmp, QmpEvent } from '../../../vmm/qemu/qmp.ts';
-import { tempDir } from '../support.ts';
+import { spec, tempDir } from '../support.ts';
 
 /** A socket with a descriptor, as those of a monitor and a network have. */
 const openSocket = async (): Promise<net.Socket> => {
@@ -76,4 +76,18 @@ test('a card that is gone already is taken out', async () => {
   const ports = new Ports(qmp, []);
   await unplugNic({ id: 'h7', mac: NIC.mac, port: 7 }, { qmp, ports });
   expect(ports.take()).toBe(7);
+});
+
+test('a machine that boots has its cards in ports, after those for disks, and others free; one of an older hypr has none', () => {
+  const nics = [0, 1].map((index) => ({ id: `n${index}`, mac: `02:00:00:00:00:0${index}`, mtu: 1500 }));
+  const booted = { layout: 'cold' as const, spec: { ...spec(), nics, sparePorts: 3, nicPorts: 2 } };
+  expect(nicPlaces(booted).map(({ id, port }) => [id, port])).toEqual([
+    ['n0', 3],
+    ['n1', 4],
+  ]);
+  expect(unusedPorts(booted)).toEqual([0, 1, 2, 5, 6]);
+  const [, ...rest] = nicPlaces(booted);
+  expect(unusedPorts({ ...booted, nics: rest })).toEqual([0, 1, 2, 3, 5, 6]);
+  const older = { layout: 'cold' as const, spec: { ...spec(), nics } };
+  expect([takesNics(booted), takesNics(older), unusedPorts(older)]).toEqual([true, false, []]);
 });
