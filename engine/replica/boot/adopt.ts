@@ -12,7 +12,7 @@ import type { Publication } from '../../model/platform.ts';
 import type { SharedMachine } from '../../model/spec.ts';
 import { publishPorts } from '../../resources/publish.ts';
 import type { VmRow } from '../../state/records.ts';
-import { GuestClock } from '../guest-clock.ts';
+import { GuestClock } from './guest-clock.ts';
 import { type Joined, openMember } from './join-machine.ts';
 import { type BootContext, machineDir, type Run } from './run.ts';
 

@@ -2,7 +2,7 @@ import { describe, expect, it, test, vi } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { formatStatus } from '../../../engine/docker/shapes/status.ts';
 import { EventBus } from '../../../engine/logs/bus.ts';
-import { GuestClock } from '../../../engine/replica/guest-clock.ts';
+import { GuestClock } from '../../../engine/replica/boot/guest-clock.ts';
 import { ReplicaHealth } from '../../../engine/replica/probe-health.ts';
 import { ReplicaRecord } from '../../../engine/replica/record.ts';
 import { Responsiveness } from '../../../engine/replica/responsiveness.ts';

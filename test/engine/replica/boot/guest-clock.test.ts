@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import { GuestClock } from '../../../engine/replica/guest-clock.ts';
-import { openTestStack, shopOf, waitTurn } from '../support/stack.ts';
+import { GuestClock } from '../../../../engine/replica/boot/guest-clock.ts';
+import { openTestStack, shopOf, waitTurn } from '../../support/stack.ts';
 
 const NONE = new AbortController().signal;
 const HOUR_MS = 3_600_000;

@@ -1,7 +1,7 @@
-import { messageOf } from '../../base/errors.ts';
-import { logger } from '../../base/log.ts';
-import type { GuestClient } from '../../guest/types.ts';
-import type { VmRow } from '../state/records.ts';
+import { messageOf } from '../../../base/errors.ts';
+import { logger } from '../../../base/log.ts';
+import type { GuestClient } from '../../../guest/types.ts';
+import type { VmRow } from '../../state/records.ts';
 
 const log = logger('replica');
 
