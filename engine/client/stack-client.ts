@@ -63,6 +63,7 @@ export class StackClient implements Stack {
 
   async up(project: Project, options: UpOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
     const api = await this.#supervisor(onEvent, signal);
+    this.#link.tellAge((message) => onEvent({ type: 'warning', time: Date.now(), message }));
     await this.#operation(() => api.rpc.up(upJson(project, options), { signal }), onEvent, signal);
   }
 
@@ -105,6 +106,7 @@ export class StackClient implements Stack {
       const leases = store.leases(this.name);
       return store.vms(this.name).map((vm) => replicaStatus(vm, leases));
     }
+    this.#link.tellAge(this.#onNotice);
     return call(async () => ((await api.rpc.ps({})).replicas ?? []).map(replicaFrom));
   }
 

@@ -24,6 +24,8 @@ export class SupervisorLink {
   #pid = 0;
   #starting: Promise<ApiClient> | undefined;
   #recovered: readonly string[] = [];
+  /** That it is of another version than this command, until that was told. */
+  #age: string | undefined;
 
   constructor(options: SupervisorLinkOptions) {
     this.#options = options;
@@ -53,6 +55,14 @@ export class SupervisorLink {
     const started = await this.#start();
     this.#tell(onNotice);
     return started;
+  }
+
+  /** Tells once that another version of hypr was installed since the supervisor was started. */
+  tellAge(onNotice: (message: string) => void): void {
+    if (this.#age !== undefined) {
+      onNotice(this.#age);
+      this.#age = undefined;
+    }
   }
 
   close(): void {
@@ -94,6 +104,7 @@ export class SupervisorLink {
       return undefined;
     }
     checkVersion(info, this.#options.stack);
+    this.#age = isOfOtherVersion(info) ? `${ageOf(info, this.#options.stack)}, which both understand; ${howToEnd(info)}` : undefined;
     this.#pid = info.pid ?? 0;
     this.#api = api;
     return api;
@@ -123,15 +134,22 @@ export class SupervisorLink {
   }
 }
 
+/** Its machines run on when it ends, so that nobody has to stop a stack for an upgrade. */
+export const howToEnd = ({ pid = 0 }: InfoResponseJson): string =>
+  `end it: kill ${pid}. Its machines run on, and the next command starts a supervisor that takes them over`;
+
+/** Whether it is the supervisor of another hypr than this one, which may understand it all the same. */
+export const isOfOtherVersion = ({ api = 0, version = '' }: InfoResponseJson): boolean => api !== API_VERSION || version !== VERSION;
+
+const ageOf = ({ api = 0, version = '' }: InfoResponseJson, stack: string): string =>
+  api === API_VERSION
+    ? `the supervisor of ${stack} is of hypr ${version}, this command of ${VERSION}`
+    : `the supervisor of ${stack} is of ${api < API_VERSION ? 'an older' : 'a newer'} hypr (${version}, API ${api}) than this command (${VERSION}, API ${API_VERSION})`;
+
 /** A supervisor lives as long as its stack and may be older than this command. Throws SUPERVISOR_VERSION. */
-const checkVersion = ({ api = 0, version = '', pid = 0 }: InfoResponseJson, stack: string): void => {
-  if (api !== API_VERSION) {
-    const age = api < API_VERSION ? 'an older' : 'a newer';
-    throw new HyprError(
-      'SUPERVISOR_VERSION',
-      `the supervisor of ${stack} is of ${age} hypr (${version}, API ${api}) than this command (${VERSION}, API ${API_VERSION})`,
-      { hint: `end it: kill ${pid}. Its machines run on, and the next command starts a supervisor that takes them over` },
-    );
+const checkVersion = (info: InfoResponseJson, stack: string): void => {
+  if ((info.api ?? 0) !== API_VERSION) {
+    throw new HyprError('SUPERVISOR_VERSION', ageOf(info, stack), { hint: howToEnd(info) });
   }
 };
 

@@ -31,6 +31,7 @@ import { decidePull } from '../images/plan-pull.ts';
 import type { ImagePlatform } from '../model/platform.ts';
 import type { EngineApi, ImageApi, PullProjectOptions } from '../model/types.ts';
 import { orderServices } from '../resolve/dependencies.ts';
+import { checkSupervisors } from './check-supervisors.ts';
 import { makeTemplates } from './make-templates.ts';
 import { measureSystem, pruneSystem } from './storage.ts';
 
@@ -229,7 +230,9 @@ export const bundle: EngineApi['bundle'] = (file, progress, signal) => writeBund
 
 export const doctor: EngineApi['doctor'] = async (signal) => {
   const toolchain = await openToolchain();
-  return checkHost({ ...(signal ? { signal } : {}), ...(toolchain ? { networkFence: () => gatewayFence(toolchain.gvproxy.file) } : {}) });
+  const fence = toolchain ? { networkFence: () => gatewayFence(toolchain.gvproxy.file) } : {};
+  const [checks, supervisors] = await Promise.all([checkHost({ ...(signal ? { signal } : {}), ...fence }), checkSupervisors()]);
+  return [...checks, supervisors];
 };
 
 export const systemDf: EngineApi['systemDf'] = () => measureSystem();

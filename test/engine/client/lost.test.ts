@@ -4,13 +4,16 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { homePaths } from '../../../base/paths.ts';
 import { BYTES_TYPE } from '../../../engine/api/byte-codec.ts';
 import { END, envelope } from '../../../engine/api/envelope.ts';
+import { checkSupervisors } from '../../../engine/client/check-supervisors.ts';
 import { StackClient } from '../../../engine/client/stack-client.ts';
 import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import { stackPaths } from '../../../engine/model/stack-paths.ts';
 import type { ExecSession, RunOptions } from '../../../engine/model/types.ts';
-import { API_VERSION } from '../../../engine/model/version.ts';
+import { API_VERSION, VERSION } from '../../../engine/model/version.ts';
+import { openStateStore } from '../../../engine/state/store.ts';
 import { projectOf } from '../support/project.ts';
 
 /** Supervisors that say something, and then nothing more: every command has to notice. */
@@ -22,7 +25,13 @@ type Ending = 'cut' | 'end';
 
 const INFO = { version: '1', stack: 'shop', pid: process.pid, api: API_VERSION };
 
-const serve = async (messages: readonly object[], ending: Ending, info: object = INFO, answer?: object): Promise<StackClient> => {
+const serve = async (
+  messages: readonly object[],
+  ending: Ending,
+  info: object = INFO,
+  answer?: object,
+  onNotice: (message: string) => void = () => {},
+): Promise<StackClient> => {
   const dir = mkdtempSync(join(tmpdir(), 'hypr-lost-'));
   vi.stubEnv('HYPR_HOME', join(dir, 'home'));
   vi.stubEnv('HYPR_RUNTIME_DIR', join(dir, 'r'));
@@ -45,7 +54,7 @@ const serve = async (messages: readonly object[], ending: Ending, info: object =
     });
   });
   await new Promise<void>((resolve) => server.listen(apiSocket, resolve));
-  const client = new StackClient('shop', () => {});
+  const client = new StackClient('shop', onNotice);
   onTestFinished(async () => {
     await client.close();
     server.close();
@@ -138,6 +147,13 @@ test('an exit code is one whatever ends the stream, and a detached program needs
   expect(await learn((await serve([{ started: 7 }], 'end')).exec({ ...EXEC, detach: true }))).toBe(0);
 });
 
+/** What `ls` and `doctor` find stacks by. */
+const recordStack = (): void => {
+  const store = openStateStore(homePaths().database);
+  store.putStack({ name: 'shop', workingDir: '/', files: [], project, supervisor: undefined, createdAt: 1 });
+  store.close();
+};
+
 describe('a supervisor of another version', () => {
   test.each([
     ['older, from before versions were told', { version: '0.0.9', stack: 'shop', pid: 77 }, /is of an older hypr \(0\.0\.9, API 0\)/],
@@ -149,6 +165,27 @@ describe('a supervisor of another version', () => {
       message: expect.stringMatching(message),
       hint: expect.stringContaining('kill 77'),
     });
+  });
+
+  test('that is understood is told of once, by ps and up, with what to do', async () => {
+    const told: string[] = [];
+    const client = await serve([], 'end', { ...INFO, version: '0.0.9', pid: 77 }, { replicas: [] }, (message) => told.push(message));
+    recordStack();
+    await client.ps();
+    await client.ps();
+    expect(told).toEqual([
+      `the supervisor of shop is of hypr 0.0.9, this command of ${VERSION}, which both understand; end it: kill 77. Its machines run on, and the next command starts a supervisor that takes them over`,
+    ]);
+    expect(await checkSupervisors()).toMatchObject({
+      status: 'warn',
+      detail: `that of shop is of hypr 0.0.9; this is ${VERSION}`,
+      fix: expect.stringContaining('kill 77'),
+    });
+    const same = await serve([], 'end', { ...INFO, version: VERSION }, { replicas: [] }, (message) => told.push(message));
+    recordStack();
+    await same.ps();
+    expect(told).toHaveLength(1);
+    expect(await checkSupervisors()).toMatchObject({ status: 'ok', detail: `1 runs, of this hypr (${VERSION})` });
   });
 
   test('that knows more is understood; one that says too little is told of', async () => {

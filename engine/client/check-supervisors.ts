@@ -1,0 +1,53 @@
+import { existsSync } from 'node:fs';
+import { homePaths } from '../../base/paths.ts';
+import type { DoctorCheck } from '../../vmm/host/doctor-check.ts';
+import { connectApi } from '../api/client/client.ts';
+import type { InfoResponseJson } from '../api/gen/hypr_pb.ts';
+import { stackPaths } from '../model/stack-paths.ts';
+import { VERSION } from '../model/version.ts';
+import { openStateStore } from '../state/store.ts';
+import { isOfOtherVersion } from './supervisor-link.ts';
+
+const ANSWERS_MS = 3_000;
+
+/** Whether supervisors run that another version of hypr has started: they live as long as their stack, also over an upgrade. */
+export const checkSupervisors = async (): Promise<DoctorCheck> => {
+  const infos = (await Promise.all(stackNames().map(askInfo))).filter((info) => info !== undefined);
+  const others = infos.filter(isOfOtherVersion);
+  const common = { id: 'supervisors', title: 'Supervisors' };
+  if (others.length === 0) {
+    const count = infos.length === 0 ? 'none runs' : `${infos.length} run${infos.length === 1 ? 's' : ''}`;
+    return { ...common, status: 'ok', detail: `${count}${infos.length === 0 ? '' : `, of this hypr (${VERSION})`}` };
+  }
+  return {
+    ...common,
+    status: 'warn',
+    detail: `${others.map(({ stack = '', version = '' }) => `that of ${stack} is of hypr ${version}`).join(', ')}; this is ${VERSION}`,
+    fix: `kill ${others.map(({ pid = 0 }) => pid).join(' ')}   (machines run on; the next command starts a supervisor that takes them over)`,
+  };
+};
+
+const stackNames = (): string[] => {
+  const { database } = homePaths();
+  if (!existsSync(database)) {
+    return [];
+  }
+  const store = openStateStore(database);
+  try {
+    return store.stacks().map(({ name }) => name);
+  } finally {
+    store.close();
+  }
+};
+
+/** Undefined where none runs, which is known at once, or where it says nothing. */
+const askInfo = async (stack: string): Promise<InfoResponseJson | undefined> => {
+  const api = connectApi(stackPaths(stack).apiSocket);
+  try {
+    return await api.rpc.info({}, { timeoutMs: ANSWERS_MS });
+  } catch {
+    return undefined;
+  } finally {
+    api.close();
+  }
+};
