@@ -44,6 +44,13 @@ export const SETTINGS: readonly SettingSpec[] = [
   { name: 'dashboard.wrap', words: SWITCH, standard: 'off', text: 'the dashboard wraps long lines' },
   { name: 'dashboard.times', words: SWITCH, standard: 'off', text: 'the dashboard shows the time of each line' },
   { name: 'dashboard.pretty', words: SWITCH, standard: 'off', text: 'the dashboard takes lines of JSON apart' },
+  {
+    name: 'screen_reader',
+    words: SWITCH,
+    standard: 'off',
+    text: 'the dashboard and progress are lines that are told once, for a screen reader; nothing is drawn over',
+    variable: 'INK_SCREEN_READER',
+  },
 ];
 
 /** A setting of the table, or its standard value. Throws HYPR_USAGE for a word that it does not know. */

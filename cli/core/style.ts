@@ -1,6 +1,7 @@
 import type { CliContext, OutputStream } from './context.ts';
 import type { Flags } from './flags.ts';
 import { ANSI_MODES } from './modes.ts';
+import { settingOf } from './settings.ts';
 
 export type Colour = 'red' | 'green' | 'yellow' | 'blue' | 'cyan' | 'dim' | 'bold';
 export type Paint = (colour: Colour, text: string) => string;
@@ -40,6 +41,10 @@ export const wantsColour = (stream: OutputStream, env: NodeJS.ProcessEnv, flags?
 
 /** Whether the cursor may be moved on a stream. */
 export const canAnimate = (stream: OutputStream, env: NodeJS.ProcessEnv): boolean => stream.isTTY === true && env.TERM !== 'dumb';
+
+/** Whether everything is to be read out: then nothing is drawn twice. The variable is that of Ink and of the programs that use it. */
+export const isSpoken = ({ env, settings }: Pick<CliContext, 'env' | 'settings'>): boolean =>
+  env.INK_SCREEN_READER ? env.INK_SCREEN_READER === 'true' : settingOf(settings, 'screen_reader') === 'on';
 
 /** Whether symbols beyond ASCII come out right, by the locale's character set. */
 export const hasUnicode = (env: NodeJS.ProcessEnv): boolean =>

@@ -17,14 +17,11 @@ export interface DashboardProps {
 }
 
 /** Rows of finished text: React and Ink only get what is visible. */
-export const Dashboard = ({ model, look, effects, takesKeys = () => true }: DashboardProps) => {
+export const Dashboard = (props: DashboardProps) => {
+  const { model, look } = props;
   useSyncExternalStore(model.subscribe, model.getVersion);
   useKeys(
-    (key) => {
-      if (takesKeys()) {
-        handleKey({ model, effects, page: logRows(look), lastPageTop: () => lastPageTop(model, look, look.rows - 3) }, key);
-      }
-    },
+    (key) => pressKey(props, key),
     (text) => handlePaste({ model }, text),
   );
   return (
@@ -37,4 +34,11 @@ export const Dashboard = ({ model, look, effects, takesKeys = () => true }: Dash
       ))}
     </Box>
   );
+};
+
+/** Does what a key does in a dashboard of this size, if it takes any. */
+export const pressKey = ({ model, look, effects, takesKeys = () => true }: DashboardProps, key: string): void => {
+  if (takesKeys()) {
+    handleKey({ model, effects, page: logRows(look), lastPageTop: () => lastPageTop(model, look, look.rows - 3) }, key);
+  }
 };

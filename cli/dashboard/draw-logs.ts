@@ -30,9 +30,11 @@ interface At {
   readonly look: Look;
   readonly pane: Pane;
   readonly names: readonly string[];
+  /** What was searched for is not marked: that would be read out. */
+  readonly isSpoken?: true;
 }
 
-const drawEntry = (model: DashboardModel, entry: LogEntry, at: At): string[] => {
+export const drawEntry = (model: DashboardModel, entry: LogEntry, at: At): string[] => {
   const { look, pane } = at;
   if (entry.kind === 'mark' || entry.kind === 'gap') {
     const line = look.unicode ? '─' : '-';
@@ -41,7 +43,7 @@ const drawEntry = (model: DashboardModel, entry: LogEntry, at: At): string[] => 
   }
   const prefix = drawPrefix(model, entry, at);
   const room = Math.max(8, pane.width - widthOf(prefix));
-  const shown = drawText(model, entry, look);
+  const shown = drawText(model, entry, at);
   if (!model.ui.wrap) {
     return [prefix + shorten(shown, room, look.unicode)];
   }
@@ -54,7 +56,7 @@ const drawEntry = (model: DashboardModel, entry: LogEntry, at: At): string[] => 
 };
 
 /** The text in its colours: those of its program, else those of its level. */
-const drawText = (model: DashboardModel, entry: LogEntry, look: Look): string => {
+const drawText = (model: DashboardModel, entry: LogEntry, { look, isSpoken }: At): string => {
   const { search, anchor, pretty } = model.ui;
   if (entry.kind === 'event') {
     const text = sanitiseName(entry.line);
@@ -62,7 +64,7 @@ const drawText = (model: DashboardModel, entry: LogEntry, look: Look): string =>
   }
   const line = pretty ? (readable(entry.line) ?? entry.line) : entry.line;
   const text = expandTabs(sanitiseLog(line, { color: look.color }));
-  if (search !== '' && contains(entry.line, search)) {
+  if (search !== '' && isSpoken === undefined && contains(entry.line, search)) {
     return highlight(text, search, { look, isCurrent: entry.seq === anchor });
   }
   const level =

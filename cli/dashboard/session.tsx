@@ -2,6 +2,7 @@ import { render } from 'ink';
 import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
 import type { LogRecord, ReplicaStatus } from '../../engine/model/events.ts';
 import type { CliContext } from '../core/context.ts';
+import { isSpoken } from '../core/style.ts';
 import type { AttachedUp } from '../session/attached-up.ts';
 import { borrowTerminal, runAttach, runShell, showRaw } from './borrow.ts';
 import { Dashboard } from './dashboard.tsx';
@@ -13,6 +14,7 @@ import { Operations } from './operations.ts';
 import { Screen } from './screen/alternate-screen.ts';
 import { lookOf } from './screen/look.ts';
 import { logRows } from './screen.ts';
+import { speak } from './speak.ts';
 import type { DashboardModel } from './state/model.ts';
 
 export type Ending = { readonly how: 'detach' | 'stop' | 'interrupt' } | { readonly how: 'failed'; readonly error: unknown };
@@ -43,7 +45,7 @@ export class DashboardSession {
     this.#model = model;
     this.#context = up.invocation.context;
     this.#operations = new Operations(up, model, this.#over.signal);
-    this.#screen = new Screen(this.#context, () => this.#mount());
+    this.#screen = new Screen(this.#context, (stdin) => this.#mount(stdin));
     this.#history = new History({
       buffer: model.logs,
       read: (replicas, range) => this.#readPast(replicas, range),
@@ -113,12 +115,15 @@ export class DashboardSession {
 
   readonly #takesKeys = (): boolean => !this.#hasEnded && this.#lent === undefined;
 
-  #mount(): () => void {
-    const { stdin, stdout } = this.#context;
+  #mount(stdin: NodeJS.ReadStream): () => void {
+    const { stdout } = this.#context;
     const look = lookOf(this.#context, this.#up.invocation.flags);
     this.#rows = logRows(look);
+    if (isSpoken(this.#context)) {
+      return speak({ model: this.#model, look, effects: this.effects, takesKeys: this.#takesKeys }, stdin, (text) => stdout.write(text));
+    }
     const app = render(<Dashboard model={this.#model} look={look} effects={this.effects} takesKeys={this.#takesKeys} />, {
-      stdin: stdin as NodeJS.ReadStream,
+      stdin,
       stdout: stdout as NodeJS.WriteStream,
       exitOnCtrlC: false,
       // There is a terminal, or no dashboard; Ink would draw nothing before the end where CI is set, as in containers of developers.
@@ -169,7 +174,7 @@ export class DashboardSession {
 
   async #toStart(): Promise<void> {
     await this.#history.toStart(this.#model.view);
-    const first = [...take(this.#model.logs.forwards(this.#model.view.replicas, this.#model.view.after), this.#rows)];
+    const first = [...this.#model.logs.forwards(this.#model.view.replicas, this.#model.view.after).take(this.#rows)];
     const anchor = first.at(-1)?.seq;
     this.#model.change({ anchor: first.length < this.#rows || anchor === this.#model.logs.newest ? undefined : anchor });
   }
@@ -242,16 +247,5 @@ export class DashboardSession {
     } catch (error) {
       this.#model.change({ message: `${url} was not opened: ${messageOf(error)}` });
     }
-  }
-}
-
-function* take<T>(source: Iterable<T>, count: number): Generator<T> {
-  let left = count;
-  for (const each of source) {
-    if (left === 0) {
-      return;
-    }
-    left -= 1;
-    yield each;
   }
 }

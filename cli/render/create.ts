@@ -4,7 +4,7 @@ import type { CliContext, OutputStream } from '../core/context.ts';
 import type { Flags } from '../core/flags.ts';
 import { PROGRESS_MODES } from '../core/modes.ts';
 import { isSet } from '../core/project.ts';
-import { ansiMode, canAnimate, hasUnicode, paintFor } from '../core/style.ts';
+import { ansiMode, canAnimate, hasUnicode, isSpoken, paintFor } from '../core/style.ts';
 import { createJsonRenderer } from './json.ts';
 import { createPlainRenderer } from './plain.ts';
 import { createQuietRenderer } from './quiet.ts';
@@ -21,7 +21,8 @@ export const progressMode = (context: CliContext, flags: Flags): ProgressMode =>
   if (asked !== 'auto') {
     return asked;
   }
-  return ansiMode(context.env, flags) !== 'never' && canAnimate(progressStream(context), context.env) && !context.env.CI ? 'tty' : 'plain';
+  const canDraw = ansiMode(context.env, flags) !== 'never' && canAnimate(progressStream(context), context.env) && !context.env.CI;
+  return canDraw && !isSpoken(context) ? 'tty' : 'plain';
 };
 
 const envMode = (env: NodeJS.ProcessEnv): (typeof PROGRESS_MODES)[number] => {

@@ -1,8 +1,13 @@
 import type { CliContext } from '../../core/context.ts';
+import { isSpoken } from '../../core/style.ts';
+import { type KeyByKey, keyByKey } from './key-by-key.ts';
 
 const ENTER = '\u001b[?1049h\u001b[2J\u001b[H\u001b[?25l';
 /** Bracketed paste is Ink's; it is ended here, too, for exits that do not wait for Ink. */
 const LEAVE = '\u001b[?2004l\u001b[?25h\u001b[?1049l';
+/** What is told stays where it is; only what is pasted is marked as such. */
+const ENTER_SPOKEN = '\u001b[?2004h';
+const LEAVE_SPOKEN = '\u001b[?2004l';
 
 /**
  * The alternate screen with an Ink application. It is mounted again after a resize and after Ctrl-Z, because
@@ -10,32 +15,41 @@ const LEAVE = '\u001b[?2004l\u001b[?25h\u001b[?1049l';
  */
 export class Screen {
   readonly #context: CliContext;
-  readonly #mount: () => () => void;
+  readonly #mount: (stdin: NodeJS.ReadStream) => () => void;
   #unmount: (() => void) | undefined;
   #leave: (() => void) | undefined;
+  #keys: KeyByKey | undefined;
+  /** For a screen reader there is no other screen, and no frame that a resize spoils. */
+  readonly #isSpoken: boolean;
   #resizing: NodeJS.Timeout | undefined;
 
-  constructor(context: CliContext, mount: () => () => void) {
+  /** @param mount - shows the application, which reads `stdin`; gives what ends it. */
+  constructor(context: CliContext, mount: (stdin: NodeJS.ReadStream) => () => void) {
     this.#context = context;
     this.#mount = mount;
+    this.#isSpoken = isSpoken(context);
   }
 
   enter(): void {
     const { stdout, terminal } = this.#context;
     this.#leave = terminal.enter({
-      enter: () => stdout.write(ENTER),
+      enter: () => stdout.write(this.#isSpoken ? ENTER_SPOKEN : ENTER),
       leave: () => {
         this.#context.stdin.setRawMode?.(false);
-        stdout.write(LEAVE);
+        stdout.write(this.#isSpoken ? LEAVE_SPOKEN : LEAVE);
       },
     });
-    stdout.on('resize', this.#onResize);
-    this.#unmount = this.#mount();
+    if (!this.#isSpoken) {
+      stdout.on('resize', this.#onResize);
+    }
+    this.#keys = keyByKey(this.#context.stdin as NodeJS.ReadStream);
+    this.#unmount = this.#mount(this.#keys.stdin);
   }
 
   leave(): void {
     clearTimeout(this.#resizing);
     this.#context.stdout.removeListener('resize', this.#onResize);
+    this.#keys?.close();
     this.#unmount?.();
     this.#unmount = undefined;
     this.#leave?.();
@@ -67,7 +81,7 @@ export class Screen {
     this.#resizing = setTimeout(() => {
       this.#unmount?.();
       this.#context.stdout.write('\u001b[2J\u001b[H\u001b[?25l');
-      this.#unmount = this.#mount();
+      this.#unmount = this.#keys && this.#mount(this.#keys.stdin);
     }, 50);
   };
 }

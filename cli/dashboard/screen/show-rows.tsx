@@ -1,8 +1,11 @@
 import { Box, render, Text } from 'ink';
 import { useSyncExternalStore } from 'react';
 import type { Invocation } from '../../core/command-spec.ts';
+import { createPaint, isSpoken } from '../../core/style.ts';
 import { Screen } from './alternate-screen.ts';
+import { listenToKeys } from './listen-to-keys.tsx';
 import { type Look, lookOf } from './look.ts';
+import { RowTeller } from './tell-rows.ts';
 import { useKeys } from './use-keys.ts';
 
 /** A screen that is rows of text: its state, and what a key does to it. */
@@ -40,10 +43,13 @@ export const showRows = async <T, State extends object>(
   rows: RowsScreen<State>,
   until: Promise<T>,
 ): Promise<T> => {
-  const screen = new Screen(context, () => {
+  const screen = new Screen(context, (stdin) => {
+    if (isSpoken(context)) {
+      return speakRows(rows, stdin, (text) => context.stdout.write(text));
+    }
     const look = lookOf(context, flags);
     const app = render(<Rows rows={rows} look={look} />, {
-      stdin: context.stdin as NodeJS.ReadStream,
+      stdin,
       stdout: context.stdout as NodeJS.WriteStream,
       exitOnCtrlC: false,
       interactive: true,
@@ -58,6 +64,25 @@ export const showRows = async <T, State extends object>(
     // Whoever reads the terminal next begins in a turn of its own (borrow.ts).
     await new Promise((resolve) => setImmediate(resolve));
   }
+};
+
+/** Wide and high enough that nothing is cut. */
+const SPOKEN: Look = { paint: createPaint(false), color: false, unicode: false, columns: 1000, rows: 1000 };
+
+const speakRows = <State extends object>(
+  rows: RowsScreen<State>,
+  stdin: NodeJS.ReadStream,
+  write: (text: string) => void,
+): (() => void) => {
+  const teller = new RowTeller(write);
+  const tell = (): void => teller.tell(rows.draw(SPOKEN));
+  tell();
+  const unsubscribe = rows.subscribe(tell);
+  const unlisten = listenToKeys(stdin, { press: (key) => rows.press(key), paste: () => {} });
+  return () => {
+    unsubscribe();
+    unlisten();
+  };
 };
 
 const Rows = <State extends object>({ rows, look }: { readonly rows: RowsScreen<State>; readonly look: Look }) => {

@@ -74,6 +74,30 @@ describe('the dashboard from start to end', () => {
     expect(context.fake.call('restart') ?? context.fake.call('stop')).toBeUndefined();
   });
 
+  test('what comes in one piece with the e is for the shell', async () => {
+    const context = onTerminal();
+    // A shell that ends with its first line.
+    context.fake.execOutput = (async function* () {
+      while (!context.fake.written.includes('\r')) {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      yield { stream: 'stdout' as const, data: Buffer.from('bye') };
+    })();
+    const done = run(context, 'up');
+    await listening(context, done);
+    while (!context.stdout.text.includes('web-1')) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    context.stdin.write('eecho \u001b[Dx\r');
+    while (!context.stdout.text.includes('the shell in web ended with 0')) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(context.fake.written).toBe('echo \u001b[Dx\r');
+    context.stdin.write('d');
+    expect(await done).toBe(0);
+    restored(context);
+  });
+
   test('Ctrl-C stops everything on the normal screen and gives 130', async () => {
     const context = onTerminal();
     const done = run(context, 'up');

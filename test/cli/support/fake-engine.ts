@@ -74,6 +74,8 @@ export interface Call {
   readonly args: readonly unknown[];
 }
 
+type OutputChunk = ExecSession['output'] extends AsyncIterable<infer Chunk> ? Chunk : never;
+
 /** An engine that does nothing but remember what it was asked, and say what a test tells it to. */
 export class FakeEngine {
   readonly calls: Call[] = [];
@@ -102,7 +104,7 @@ export class FakeEngine {
   exitCode = 0;
   /** What `copyFrom` gives. */
   tar: Uint8Array[] = [];
-  execOutput: Array<{ stream: 'stdout' | 'stderr'; data: Uint8Array }> = [];
+  execOutput: Iterable<OutputChunk> | AsyncIterable<OutputChunk> = [];
   opened = 0;
   isSetUp = true;
   rootScript = 'set -eu\n';

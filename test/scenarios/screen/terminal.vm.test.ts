@@ -193,6 +193,10 @@ needs(missingTmux()).describe('one sitting at the dashboard', () => {
       await until('one42');
       await terminal.line('exit 5');
       await until('the shell in web ended with 5');
+      // In one piece: what is behind the key is for the shell.
+      await terminal.type('eecho early $((6 * 7)); exit 6\r');
+      await until('the shell in web ended with 6');
+      await terminal.drawn(/^early 42$/m);
     },
     LONG,
   );
@@ -307,6 +311,27 @@ needs(missingTmux()).describe('one sitting at the dashboard', () => {
       } else {
         expect(colours).toMatch(/^[\u0020-\u007e\u001b\n]*$/);
       }
+      await terminal.type('d');
+      await until('goes on without the dashboard');
+      await prompt();
+    },
+    LONG,
+  );
+
+  test(
+    'INK_SCREEN_READER: what is told stays on the normal screen, and keys do what they do',
+    async () => {
+      await up('INK_SCREEN_READER=true ');
+      await until(/web-1: up \d+/);
+      await terminal.type('j');
+      await until('db-1: healthy');
+      await terminal.type('i');
+      await until(/its last start: booted in[\s\S]*Escape goes back/);
+      await leave();
+      await terminal.type('/');
+      await until('search for:');
+      await terminal.line('row 5');
+      await until(/match 1 of 11\nrow 59/);
       await terminal.type('d');
       await until('goes on without the dashboard');
       await prompt();
