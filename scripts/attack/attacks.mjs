@@ -403,6 +403,98 @@ export const ATTACKS = [
     'test/base/host/inherited.test.ts',
     'are closed by a process that stays',
   ],
+  // docker's API.
+  [
+    "Another user of the host connects to docker's API",
+    '0600 from its first moment',
+    'test/engine/docker/listen.test.ts',
+    'its socket is its user’s alone, and only one serves there',
+  ],
+  [
+    'A program without the token, a web page or a rebound name asks the JSON API',
+    'token, Host, Origin and Sec-Fetch-Site',
+    'test/engine/docker/rest/rest.test.ts',
+    'refuses a request %s, also to what is proxied',
+  ],
+  [
+    'The same opens a WebSocket to run a program',
+    'refused before the handshake',
+    'test/engine/docker/web-sockets.test.ts',
+    'a WebSocket %s is refused, and nothing starts',
+  ],
+  [
+    "The token's file is made or read by another user",
+    '0600, or refused',
+    'test/engine/docker/rest/rest.test.ts',
+    'the token is made once, for its user alone, and a file that others can read is refused',
+  ],
+  [
+    "A machine asks docker's socket for machines, networks, volumes or images of others",
+    '404: its own stack only',
+    'test/engine/docker/inside/scope.test.ts',
+    'has no machine, network, member, volume or image of another stack',
+  ],
+  [
+    "A machine changes something, runs a program or takes files by docker's socket",
+    '403',
+    'test/engine/docker/inside/scope.test.ts',
+    'that change something, take files out or run programs are refused',
+  ],
+  [
+    'An image says by its labels that its machine may see more',
+    'labels of images do not count',
+    'test/engine/docker/inside/scope.test.ts',
+    'is not widened by the labels of an image',
+  ],
+  [
+    "A machine sends docker's API a body without end",
+    '413 at 4 MiB',
+    'test/engine/docker/serve-connections.test.ts',
+    'a body that is too large is refused',
+  ],
+  [
+    'A machine sends a request byte by byte, or never ends it',
+    'a deadline',
+    'test/engine/docker/serve-connections.test.ts',
+    'a request whose head or body does not come ends the connection',
+  ],
+  [
+    'A machine sends thousands of requests on one connection',
+    'one at a time',
+    'test/engine/docker/serve-connections.test.ts',
+    'requests that do not wait for the answer to the last one end the connection',
+  ],
+  [
+    'A machine asks for much and reads nothing',
+    'given up at 16 MiB',
+    'test/engine/docker/serve-connections.test.ts',
+    'what is not read is not kept for ever',
+  ],
+  [
+    'A client sends a huge message by a WebSocket',
+    'closed at 4 MiB',
+    'test/engine/docker/web-sockets.test.ts',
+    'a message larger than 4 MiB ends the WebSocket',
+  ],
+  [
+    'A service answers the proxy of the JSON API with what is no answer',
+    '502, or cut',
+    'test/engine/docker/rest/rest.test.ts',
+    'outlives a machine that answers with %s, and leaves no client waiting',
+  ],
+  ['Another computer asks the JSON API', '127.0.0.1 only', 'test/engine/docker/rest/rest.test.ts', 'listens at 127.0.0.1 alone'],
+  [
+    "Root in a machine asks docker's socket about other stacks, or changes its own",
+    'its own stack, to read',
+    'test/scenarios/docker/socket-inside.vm.test.ts',
+    'what is not of its stack is not there, and nothing is changed',
+  ],
+  [
+    "A machine holds connections to docker's socket",
+    '64 for each machine',
+    'test/scenarios/docker/socket-inside.vm.test.ts',
+    'connections that are held and never used shut out nobody but their own machine',
+  ],
 ].map(([attack, stoppedBy, file, test]) => ({ attack, stoppedBy, file, test }));
 
 /** What came of each attack: refused when every test that tries it passed, and at least one did. */

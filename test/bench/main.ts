@@ -9,6 +9,7 @@ import { serveFixtures } from '../../scripts/serve-fixtures.mjs';
 import { chooseVmm } from '../../vmm/host/probe.ts';
 import { runProbeGuest } from '../../vmm/host/probe-guest.ts';
 import { needToolchain } from '../../vmm/toolchain/index.ts';
+import { benchApi } from './api.ts';
 import { measureClones } from './clones.ts';
 import { benchCompose, benchConfig, benchHostile } from './compose.ts';
 import { benchData } from './data/data.ts';
@@ -412,6 +413,7 @@ const BENCHES: Record<string, () => Promise<unknown>> = {
   build: benchBuild,
   shop: benchShop,
   edge: benchEdge,
+  api: () => benchApi(hypr, makeHome),
   network: benchNetwork,
   kvm: benchKvmHere,
 };

@@ -1,20 +1,8 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-
-/** Bytes on their way to a client, at its pace. */
-export interface Sink {
-  /** Resolves when there is room for more, or the client has gone. */
-  write(data: Uint8Array | string): Promise<void>;
-  end(): void;
-}
-
-/** A connection that belongs to the program at its other end from now on. */
-export interface Hijacked extends Sink {
-  /** What the client sends; ends when it closes its side. */
-  readonly input: AsyncIterable<Uint8Array>;
-  /** Itself, where the client asked for another protocol on it. */
-  readonly connection?: Duplex;
-}
+import { ApiError } from './errors.ts';
+import { type Hijacked, type Sink, sinkOf } from './sink.ts';
+import { acceptWebSocket, type WebSocketPeer } from './web-socket.ts';
 
 /** How a request is answered; one of these is called, once. */
 export interface Reply {
@@ -24,6 +12,8 @@ export interface Reply {
   stream(type: string, headers?: Readonly<Record<string, string>>): Sink;
   /** Takes the connection over (101 when the client asked for it), or streams where it did not. */
   hijack(type: string): Hijacked;
+  /** Takes the connection over as a WebSocket. Throws 400 when the client did not ask for one. */
+  webSocket(): Promise<WebSocketPeer>;
   /** Whether the head has been sent. */
   readonly hasStarted: boolean;
 }
@@ -52,10 +42,15 @@ export const replyOver = (response: ServerResponse, input: AsyncIterable<Uint8Ar
     response.flushHeaders();
     return { ...sinkOf(response), input };
   },
+  webSocket: noWebSocket,
 });
 
+const noWebSocket = (): Promise<never> =>
+  Promise.reject(new ApiError(400, 'this is a WebSocket: the request has to say Upgrade: websocket'));
+
 /** An answer to a request that asked to take its connection over; it is written by hand, because HTTP ends here. */
-export const replyUpgrade = (socket: Duplex, protocol: string, common: Readonly<Record<string, string>>): Reply => {
+export const replyUpgrade = (request: IncomingMessage, socket: Duplex, common: Readonly<Record<string, string>>): Reply => {
+  const protocol = request.headers.upgrade ?? 'tcp';
   let hasStarted = false;
   const head = (status: string, headers: Readonly<Record<string, string | number>>): void => {
     hasStarted = true;
@@ -84,35 +79,12 @@ export const replyUpgrade = (socket: Duplex, protocol: string, common: Readonly<
       head('101 UPGRADED', { connection: 'Upgrade', upgrade: protocol, 'content-type': type });
       return { ...sinkOf(socket), input: socket, connection: socket };
     },
-  };
-};
-
-/** Bytes that are kept for a client that does not read, of answers that wait for nobody: events, progress. */
-const MOST_KEPT = 16 << 20;
-
-const sinkOf = (stream: ServerResponse | Duplex): Sink => {
-  // One for all that wait: what waits for nobody writes on while the client does not read.
-  let room: Promise<void> | undefined;
-  const awaitRoom = (): Promise<void> =>
-    new Promise((resolve) => {
-      const done = (): void => {
-        stream.removeListener('drain', done).removeListener('close', done);
-        room = undefined;
-        resolve();
-      };
-      stream.on('drain', done).on('close', done);
-    });
-  return {
-    write: (data) => {
-      if (stream.writableLength > MOST_KEPT) {
-        stream.destroy();
+    webSocket: () => {
+      if (protocol.toLowerCase() !== 'websocket') {
+        return noWebSocket();
       }
-      if (stream.destroyed || stream.write(data)) {
-        return Promise.resolve();
-      }
-      room ??= awaitRoom();
-      return room;
+      hasStarted = true;
+      return acceptWebSocket(request, socket);
     },
-    end: () => stream.end(),
   };
 };

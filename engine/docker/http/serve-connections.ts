@@ -150,7 +150,7 @@ const answerUpgrade = async (
 ): Promise<void> => {
   const left = new AbortController();
   connection.once('close', () => left.abort());
-  const reply = replyUpgrade(connection, request.headers.upgrade ?? 'tcp', COMMON);
+  const reply = replyUpgrade(request, connection, COMMON);
   const body = await bodyBeforeUpgrade(request, connection, head).catch(() => undefined);
   if (body === undefined) {
     connection.destroy();

@@ -1,4 +1,4 @@
-import type { Sink } from '../http/reply.ts';
+import type { Sink } from '../http/sink.ts';
 
 /** Which streams a client wants, and whether they come as one. */
 export interface Streams {

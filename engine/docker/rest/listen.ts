@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { HyprError, isErrno } from '../../../base/errors.ts';
-import { refuse } from './guard.ts';
+import { type Refusal, refuse } from './guard.ts';
 
 /** Only programs of this host. */
 const ADDRESS = '127.0.0.1';
@@ -24,10 +25,16 @@ export interface Listening {
 export const listenOnLoopback = async (
   { port, token, open }: Listening,
   answer: (request: IncomingMessage, response: ServerResponse) => void,
+  upgrade?: (request: IncomingMessage, connection: Duplex, head: Buffer) => void,
 ): Promise<LoopbackServer> => {
-  const server = createServer({ requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS }, (request, response) => {
-    const path = (request.url ?? '').split('?')[0] ?? '';
-    const refusal = refuse(request, token, open.includes(path));
+  const refusalOf = (request: IncomingMessage): Refusal | undefined =>
+    refuse(request, token, open.includes((request.url ?? '').split('?')[0] ?? ''));
+  const limits = { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS };
+  // Clients offer other protocols, too (h2c), and are content without.
+  const shouldUpgradeCallback = ({ headers }: IncomingMessage): boolean =>
+    upgrade !== undefined && headers.upgrade?.toLowerCase() === 'websocket';
+  const server = createServer({ ...limits, shouldUpgradeCallback }, (request, response) => {
+    const refusal = refusalOf(request);
     if (refusal === undefined) {
       answer(request, response);
     } else {
@@ -35,6 +42,21 @@ export const listenOnLoopback = async (
       response.writeHead(refusal.status, headers).end(`${JSON.stringify({ message: refusal.message })}\n`);
     }
   });
+  const taken = new Set<Duplex>();
+  if (upgrade !== undefined) {
+    server.on('upgrade', (request, connection, head) => {
+      // Node looks after it no longer.
+      taken.add(connection.on('error', () => {}).once('close', () => taken.delete(connection)));
+      const refusal = refusalOf(request);
+      if (refusal === undefined) {
+        upgrade(request, connection, head);
+      } else {
+        const text = `${JSON.stringify({ message: refusal.message })}\n`;
+        const headers = `connection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}`;
+        connection.end(`HTTP/1.1 ${refusal.status} Refused\r\n${headers}\r\n\r\n${text}`);
+      }
+    });
+  }
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
       reject(
@@ -49,6 +71,9 @@ export const listenOnLoopback = async (
     close: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeAllConnections();
+      for (const connection of taken) {
+        connection.destroy();
+      }
       await closed;
     },
   };

@@ -7,6 +7,7 @@ import type { Host } from '../machines/host.ts';
 import { needRunning, writeLogs } from '../routes/containers.ts';
 import { needImage } from '../routes/images.ts';
 import { findNetwork } from '../routes/networks.ts';
+import { execByWebSocket } from '../routes/web-sockets.ts';
 import { labelsOf } from '../shapes/container.ts';
 import { stateWord } from '../shapes/status.ts';
 
@@ -20,6 +21,7 @@ export const machineRoutes = (host: Host): Routes => ({
   'GET /machines/{id}': ({ params, reply }) => reply.json(describeMachine(host.find(params.id ?? ''))),
   'GET /machines/{id}/logs': (call) => sendLogs(host, call),
   'POST /machines/{id}/exec': (call) => exec(host, call),
+  'GET /machines/{id}/exec': execByWebSocket(host),
 });
 
 export const describeMachine = (detail: ReplicaDetail): Record<string, unknown> => {

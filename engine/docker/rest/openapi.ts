@@ -36,6 +36,16 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'Run a program in it and give its exit code and output',
     body: { command: ['ls', '/'], env: ['KEY=value'], workdir: '/', user: 'root', input: '' },
   },
+  {
+    route: 'GET /machines/{id}/exec',
+    summary:
+      'Run a program by a WebSocket: command=TEXT or arg=WORD…, tty=1, w=, h=, env=, workdir=, user=; it ends with the reason "exit CODE"',
+  },
+  {
+    route: 'GET /machines/{id}/attach',
+    summary: 'Its output and input by a WebSocket: stream=1, stdout=1, stderr=1, stdin=1, logs=1',
+    as: 'GET /containers/{id}/attach/ws',
+  },
   { route: 'GET /stacks', summary: 'All stacks' },
   { route: 'GET /stacks/{name}', summary: 'A stack and its machines' },
   ...['start', 'stop', 'restart', 'pause', 'unpause'].map(

@@ -14,13 +14,17 @@ export const serveRest = async (host: Host, { port, token }: { port: number; tok
   const find = makeRouter(restRoutes(host));
   const plain: Find = (method, path) => find(method, path.replace(/^\/api\/v1(?=\/)/, ''));
   const { server } = serveConnections(plain, () => {});
-  return await listenOnLoopback({ port, token, open: OPEN }, (request, response) => {
-    if (isProxied(request.url ?? '')) {
-      proxyTo(host, request, response);
-    } else {
-      server.emit('request', request, response);
-    }
-  });
+  return await listenOnLoopback(
+    { port, token, open: OPEN },
+    (request, response) => {
+      if (isProxied(request.url ?? '')) {
+        proxyTo(host, request, response);
+      } else {
+        server.emit('request', request, response);
+      }
+    },
+    (request, connection, head) => server.emit('upgrade', request, connection, head),
+  );
 };
 
 /** The metrics of all stacks at `/metrics` of a port of 127.0.0.1. Throws NET_PORT_IN_USE. */

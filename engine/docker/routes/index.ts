@@ -10,6 +10,7 @@ import { statsRoutes } from './stats.ts';
 import { streamRoutes } from './streams.ts';
 import { systemRoutes } from './system.ts';
 import { volumeRoutes } from './volumes.ts';
+import { webSocketRoutes } from './web-sockets.ts';
 
 /** All that is served, by method and path; docs/docker-api.md has a table of it. */
 export const dockerRoutes = (host: Host): Routes => ({
@@ -17,6 +18,7 @@ export const dockerRoutes = (host: Host): Routes => ({
   ...containerRoutes(host),
   ...lifecycleRoutes(host),
   ...streamRoutes(host),
+  ...webSocketRoutes(host),
   ...archiveRoutes(host),
   ...statsRoutes(host),
   ...buildRoutes(host),

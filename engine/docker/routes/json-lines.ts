@@ -1,6 +1,7 @@
 import type { Progress } from '../../../base/progress.ts';
 import { describeError } from '../http/errors.ts';
-import type { Reply, Sink } from '../http/reply.ts';
+import type { Reply } from '../http/reply.ts';
+import type { Sink } from '../http/sink.ts';
 
 /** An answer of JSON objects, one a line, about something that takes its time. */
 export class JsonLines {

@@ -1,8 +1,8 @@
 import { HyprError } from '../../../base/errors.ts';
 import type { AttachSession, ExecSession, ReplicaDetail } from '../../model/types.ts';
 import { ApiError, describeError } from '../http/errors.ts';
-import type { Hijacked } from '../http/reply.ts';
 import type { Call, Routes } from '../http/router.ts';
+import type { Hijacked } from '../http/sink.ts';
 import { asList, asText, asTexts } from '../http/values.ts';
 import { DEFAULT_DETACH_KEYS, DetachKeys } from '../machines/detach-keys.ts';
 import { containerEvent } from '../machines/events.ts';
@@ -43,16 +43,27 @@ const sizeOf = ({ query }: Pick<Call, 'query'>): { columns: number; rows: number
  * Output from now on (with `logs` also what was before), and input. Of a container that does not run yet, from its start on: `docker run`
  * attaches first.
  */
-const attach = async (host: Host, { params, query, reply, signal, version }: Call): Promise<void> => {
+const attach = (host: Host, call: Call): Promise<void> => {
+  const { process } = host.find(call.params.id ?? '').spec;
+  const streams = streamsOf(call.query, process.tty);
+  return attachAs(host, call, { streams, open: () => call.reply.hijack(outputType(streams.raw, call.version)) });
+};
+
+/** The client of an attach: `open` takes its connection over, once nothing can be refused any more. */
+export interface AttachClient {
+  readonly streams: Streams;
+  readonly open: () => Hijacked | Promise<Hijacked>;
+}
+
+export const attachAs = async (host: Host, { params, query, signal }: Call, { streams, open }: AttachClient): Promise<void> => {
   const detail = host.find(params.id ?? '');
   const { status, spec } = detail;
-  const streams = streamsOf(query, spec.process.tty);
   const keys = spec.process.tty ? keysOf(query.text('detachKeys')) : undefined;
   await host.withStack(detail.stack, async (stack) => {
     const session = query.bool('stream')
       ? await stack.attach({ service: status.service, index: status.number, wait: true }, signal)
       : undefined;
-    const client = reply.hijack(outputType(streams.raw, version));
+    const client = await open();
     if (query.bool('logs')) {
       const options = { follow: false, since: undefined, until: undefined, tail: undefined };
       await writeLogs(host, detail, { options, signal }, (record) =>
@@ -108,7 +119,7 @@ const carryAttached = async (session: AttachSession, client: Hijacked, carrying:
 };
 
 /** Never rejects. */
-const feed = async (session: ExecSession, client: Hijacked, { keys, once }: Pick<Carrying, 'keys' | 'once'>): Promise<void> => {
+export const feed = async (session: ExecSession, client: Hijacked, { keys, once }: Pick<Carrying, 'keys' | 'once'>): Promise<void> => {
   try {
     for await (const data of client.input) {
       const seen = keys?.read(data) ?? { data, detach: false };
@@ -173,7 +184,9 @@ const startExec = async (host: Host, { params, body, reply, signal, version }: C
   record.state = 'running';
   await host.withStack(record.stack, async (stack) => {
     // Before the program starts: docker-py loses output that comes together with the head, and reads why it did not start as its output.
-    const client = request.Detach === true ? undefined : reply.hijack(outputType(record.options.tty, version));
+    // Who says there is no terminal wants frames, though the program has one.
+    const raw = record.options.tty && request.Tty !== false;
+    const client = request.Detach === true ? undefined : reply.hijack(outputType(raw, version));
     try {
       record.session = await stack.exec({ ...record.options, detach: false, size });
     } catch (error) {
@@ -182,7 +195,7 @@ const startExec = async (host: Host, { params, body, reply, signal, version }: C
       record.exitCode = isExec && error.reason === 'programNotFound' ? NOT_FOUND : NOT_STARTED;
       if (client !== undefined) {
         const data = Buffer.from(`exec failed: ${describeError(error).message}\r\n`);
-        await writeOutput(client, { stdout: true, stderr: true, raw: record.options.tty }, { stream: 'stdout', data });
+        await writeOutput(client, { stdout: true, stderr: true, raw }, { stream: 'stdout', data });
         return client.end();
       }
       throw isExec ? new ApiError(400, `exec failed: ${error.message}`) : error;
@@ -191,7 +204,7 @@ const startExec = async (host: Host, { params, body, reply, signal, version }: C
       record.session.resize(record.size);
     }
     tell(host, detail, `exec_start: ${record.options.args.join(' ')}`, record);
-    const running = { host, detail, record, session: record.session };
+    const running = { host, detail, record, session: record.session, raw };
     if (client === undefined) {
       record.session.closeStdin();
       reply.empty(200);
@@ -214,11 +227,11 @@ const NOT_STARTED = 126;
 
 /** Until the program ends, also when the client leaves, as in docker. Never rejects. */
 const carryExec = async (
-  { host, detail, record, session }: { host: Host; detail: ReplicaDetail; record: ExecRecord; session: ExecSession },
+  { host, detail, record, session, raw }: { host: Host; detail: ReplicaDetail; record: ExecRecord; session: ExecSession; raw: boolean },
   client: Hijacked | undefined,
   signal: AbortSignal,
 ): Promise<void> => {
-  const streams = { stdout: true, stderr: true, raw: record.options.tty };
+  const streams = { stdout: true, stderr: true, raw };
   try {
     for await (const chunk of session.output) {
       if (client !== undefined && !signal.aborted) {

@@ -21,14 +21,16 @@ export const systemRoutes = (host: Host): Routes => ({
   'GET /events': (call) => streamEvents(host, call),
   'GET /system/df': (call) => diskUsage(host, call),
   'POST /auth': (call) => checkLogin(call),
-  'GET /swarm': () => noSwarm(),
-  'GET /nodes': () => noSwarm(),
-  'GET /services': () => noSwarm(),
-  'GET /tasks': () => noSwarm(),
-  'GET /secrets': () => noSwarm(),
-  'GET /configs': () => noSwarm(),
+  ...Object.fromEntries(SWARM.map((route) => [route, noSwarm])),
   'GET /plugins': ({ reply }) => reply.json([]),
 });
+
+/** What only a swarm has. Clients leave it without asking first whether they are in one, and take 503 for an answer. */
+const SWARM: readonly string[] = [
+  ...['swarm', 'nodes', 'services', 'tasks', 'secrets', 'configs'].map((kind) => `GET /${kind}`),
+  ...['init', 'join', 'leave', 'update', 'unlock'].map((verb) => `POST /swarm/${verb}`),
+  ...['services', 'secrets', 'configs'].map((kind) => `POST /${kind}/create`),
+];
 
 const noSwarm = (): never => {
   throw new ApiError(503, 'This node is not a swarm manager. hypr runs on one host.');

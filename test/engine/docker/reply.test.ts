@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { Duplex } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { replyUpgrade } from '../../../engine/docker/http/reply.ts';
@@ -10,7 +11,7 @@ describe('an answer to a client that does not read', () => {
       read: () => {},
       write: (_, __, done) => void waiting.push(done),
     });
-    const sink = replyUpgrade(client, 'tcp', {}).stream('text/plain');
+    const sink = replyUpgrade({ headers: { upgrade: 'tcp' } } as IncomingMessage, client, {}).stream('text/plain');
     const before = client.listenerCount('close');
     const writes = Array.from({ length: 50 }, (_, line) => sink.write(`line ${line}\n`));
     expect(client.listenerCount('drain')).toBe(1);
