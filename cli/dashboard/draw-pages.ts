@@ -6,8 +6,6 @@ import type { Look } from './screen/look.ts';
 import type { DashboardModel } from './state/model.ts';
 import { matchingEntries } from './state/palette.ts';
 
-const TWO_COLUMNS = 100;
-
 /** A page over the screen: the keys, all actions, the graph of services, or why one is as it is. Undefined: none is open. */
 export const drawPage = (model: DashboardModel, look: Look, height: number): string[] | undefined => {
   if (model.ui.mode === 'palette') {
@@ -61,21 +59,18 @@ const wrapText = (text: string, width: number): string[] => {
   return rows;
 };
 
-/** The table of keys; in two columns where one is too long for the screen and two are not too narrow to be read. */
+/** The table of keys; in two columns where one is too long for the screen and nothing has to be cut for it. */
 const helpRows = (model: DashboardModel, look: Look, height: number): string[] => {
   const lines = (['Services', 'Logs', 'Stack'] as const).flatMap((group) => [
     look.paint('bold', ` ${group}`),
     ...model.keys.bindings.filter((key) => key.group === group).map((key) => `   ${key.label.padEnd(7)} ${key.text}`),
   ]);
-  if (lines.length <= height || look.columns < TWO_COLUMNS) {
-    return lines;
-  }
   const half = Math.ceil(lines.length / 2);
   const width = Math.trunc(look.columns / 2);
-  return lines.slice(0, half).map((line, index) => {
-    const left = shorten(line, width - 1, look.unicode);
-    return `${left}${' '.repeat(width - widthOf(left))}${lines[half + index] ?? ''}`;
-  });
+  if (lines.length <= height || lines.some((line) => widthOf(line) >= width)) {
+    return lines;
+  }
+  return lines.slice(0, half).map((line, index) => `${line}${' '.repeat(width - widthOf(line))}${lines[half + index] ?? ''}`);
 };
 
 const drawPalette = (model: DashboardModel, look: Look, height: number): string[] => {

@@ -23,6 +23,13 @@ export const footerText = (model: DashboardModel, look: Look): string => {
       return `:${input}${cursor}`;
     case 'quit':
       return look.paint('yellow', ` Stop the stack?  s stop it and leave ${dotOf(look)} d leave it running ${dotOf(look)} Esc stay`);
+    case 'help':
+    case 'graph':
+    case 'why':
+      return look.paint(
+        'dim',
+        ` ${model.keys.labelOf('back')} back ${dotOf(look)} ${model.keys.labelOf('down')} ${model.keys.labelOf('up')} move`,
+      );
     default:
       return message === '' ? keysText(model, look) : shorten(` ${sanitiseName(message)}`, look.columns, look.unicode);
   }

@@ -13,6 +13,7 @@ import { toSvg } from './svg.mjs';
 const COLUMNS = 120;
 const ROWS = 28;
 const LONG = 240_000;
+const PALETTE = 64;
 
 const COMPOSE = `
 services:
@@ -44,8 +45,12 @@ const shoot = async (terminal, name) => {
   await sleep(500);
   const svg = toSvg(await terminal.screen({ colours: true }), COLUMNS);
   const { Resvg } = await import('@resvg/resvg-js');
-  const png = new Resvg(svg, { fitTo: { mode: 'zoom', value: 1.5 }, font: { defaultFontFamily: 'DejaVu Sans Mono' } }).render().asPng();
-  writeFileSync(join(root, 'docs', 'screens', `${name}.png`), png);
+  const { default: upng } = await import('@pdf-lib/upng');
+  const image = new Resvg(svg, { fitTo: { mode: 'zoom', value: 1.5 }, font: { defaultFontFamily: 'DejaVu Sans Mono' } }).render();
+  const pixels = new Uint8Array(image.pixels);
+  // A palette: text of few colours needs no more, and is a third of the bytes.
+  const png = (upng.default ?? upng).encode([pixels.buffer], image.width, image.height, PALETTE);
+  writeFileSync(join(root, 'docs', 'screens', `${name}.png`), Buffer.from(png));
 };
 
 const leave = async (terminal) => {

@@ -1,4 +1,5 @@
 import { render } from 'ink-testing-library';
+import { Profiler } from 'react';
 import { describe, expect, test } from 'vitest';
 import { createPaint } from '../../../cli/core/style.ts';
 import { Dashboard } from '../../../cli/dashboard/dashboard.tsx';
@@ -9,7 +10,7 @@ import { drawScreen } from '../../../cli/dashboard/screen.ts';
 import { KEYS } from '../../../cli/dashboard/state/keys.ts';
 import { DashboardModel, FLOOD_FRAME_MS, FRAME_MS } from '../../../cli/dashboard/state/model.ts';
 import { widthOf } from '../../../cli/render/width.ts';
-import type { ReplicaStatus } from '../../../engine/model/events.ts';
+import type { ReplicaStatus, ReplicaUsage } from '../../../engine/model/events.ts';
 import { log, NOW, replica } from '../support/fake-engine.ts';
 
 const look = (columns: number, rows: number, extra: Partial<Look> = {}): Look => ({
@@ -205,6 +206,19 @@ describe('the screen', () => {
     }
   });
 
+  test('help in two columns where one is too long, but none where its words would be cut; every page says how to leave it', () => {
+    const bench = setUp();
+    bench.model.change({ mode: 'help' });
+    const drawn = (columns: number): string => drawScreen(bench.model, look(columns, 28)).join('\n');
+    expect(drawn(120)).toContain('this page');
+    expect(drawn(120)).not.toContain('…');
+    expect(drawn(80)).toContain('more lines');
+    for (const mode of ['help', 'graph', 'why'] as const) {
+      bench.model.change({ mode });
+      expect(drawn(80)).toMatch(/Esc back · j ↓ k ↑ move$/);
+    }
+  });
+
   test('help that is longer than the screen says so, and moves to its end', () => {
     const bench = setUp();
     bench.model.change({ mode: 'help' });
@@ -343,6 +357,32 @@ describe('keys', () => {
     expect(calls).toEqual([['copy', 'red']]);
     app.unmount();
   });
+});
+
+test('what changes nothing on the screen is not drawn', async () => {
+  const bench = setUp();
+  fill(bench);
+  let drawn = 0;
+  const app = render(
+    <Profiler id="dashboard" onRender={() => (drawn += 1)}>
+      <Dashboard model={bench.model} look={look(110, 12)} effects={bench.effects} />
+    </Profiler>,
+  );
+  const sample = async (cpu: number): Promise<number> => {
+    const before = drawn;
+    const usage = { ...bench.model.usage.get('shop-web-1'), cpu } as ReplicaUsage;
+    bench.model.apply({ type: 'usage', time: bench.time.now, usage });
+    bench.time.advance(FRAME_MS);
+    await settle(bench.time);
+    return drawn - before;
+  };
+  // The chart of the last samples is full.
+  for (let count = 0; count < 5; count += 1) {
+    await sample(3);
+  }
+  expect(await sample(3.2)).toBe(0);
+  expect(await sample(80)).toBeGreaterThan(0);
+  app.unmount();
 });
 
 describe('under a flood', () => {
