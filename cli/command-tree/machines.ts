@@ -1,8 +1,29 @@
 import type { CommandSpec } from '../core/command-spec.ts';
-import { bool, list } from '../core/flag-spec.ts';
+import { bool, int, list, string } from '../core/flag-spec.ts';
 import { replicaInspect } from './objects.ts';
-import { refusedCommand } from './refusal.ts';
 import { dockerCreate, dockerRun } from './run.ts';
+
+const NO_OTHER_LIMITS = 'a machine has a kernel of its own, and is limited by its memory and its processors';
+
+const update: CommandSpec = {
+  name: 'update',
+  usage: '[OPTIONS] NAME [NAME...]',
+  summary: 'Change the restart policy of machines, and the size of those that do not run',
+  examples: ['hypr update --restart unless-stopped web', 'hypr stop web && hypr update -m 1g --cpus 2 web && hypr start web'],
+  flags: [
+    string('restart', 'no, on-failure[:N], always, unless-stopped: at once', { value: 'POLICY' }),
+    string('m,memory', 'Memory, from the next start on', { value: 'BYTES' }),
+    string('cpus', 'Processors, from the next start on', { value: 'N' }),
+    int('cpu-quota', 'Old form of --cpus: microseconds of --cpu-period', { value: 'N', hidden: true }),
+    int('cpu-period', 'Microseconds (default: 100000)', { value: 'N', hidden: true }),
+    ...['memory-swap', 'memory-reservation'].map((name) => string(name, '', { hidden: true, ignored: 'a machine has no swap' })),
+    ...['blkio-weight', 'c,cpu-shares', 'cpuset-cpus', 'cpuset-mems', 'cpu-rt-period', 'cpu-rt-runtime', 'pids-limit'].map((name) =>
+      string(name, '', { hidden: true, refused: NO_OTHER_LIMITS }),
+    ),
+  ],
+  minArgs: 1,
+  load: async () => (await import('../commands/update.ts')).runUpdate,
+};
 
 /** docker's commands on a machine that docker compose has not. */
 export const machineCommands: readonly CommandSpec[] = [
@@ -14,6 +35,7 @@ export const machineCommands: readonly CommandSpec[] = [
     maxArgs: 2,
     load: async () => (await import('../commands/rename.ts')).runRename,
   },
+  update,
   {
     name: 'diff',
     usage: 'NAME',
@@ -63,7 +85,6 @@ export const dockerContainer = (shared: readonly CommandSpec[]): CommandSpec => 
         maxArgs: 0,
         load: async () => (await import('../commands/container-prune.ts')).runContainerPrune,
       },
-      refusedCommand('update', 'Change limits of a container', 'a machine has its size from its start on'),
     ],
   };
 };

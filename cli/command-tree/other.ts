@@ -114,11 +114,6 @@ const context: CommandSpec = {
 
 /** Docker's own commands that somebody may try: what there is instead. */
 const notHere: readonly CommandSpec[] = [
-  refusedCommand(
-    'update',
-    'Change limits of a container',
-    'a machine has its size from its start on; change the Compose file and use: hypr up',
-  ),
   refusedCommand('search', 'Search a registry', 'registries have no search that works for all of them; look for images in the browser'),
   ...['swarm', 'node', 'service', 'stack', 'secret', 'checkpoint', 'plugin'].map((name) =>
     refusedCommand(name, `docker's ${name}`, 'hypr runs on one host, without a daemon and its clusters and plugins'),

@@ -4,6 +4,7 @@ import { inspectImage } from '../../engine/docker/shapes/image.ts';
 import { familiarName, imageRepository, shortId } from '../../engine/docker/shapes/names.ts';
 import type { Image } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
+import { throwFailures } from '../core/print-error.ts';
 import { hasLabel, isYes } from '../format/filters.ts';
 import { compileTemplate } from '../format/go-template.ts';
 import { formatListing } from '../format/output.ts';
@@ -105,16 +106,21 @@ const readFilters = (filters: readonly string[], all: readonly Image[]): Filters
 export const runRmi: Handler = async ({ context, args, flags }) => {
   const images = await (await context.engine()).openImages();
   const force = flags.bool('force');
-  try {
-    const lines = await images.remove(args, { force });
-    context.stdout.write(lines.map((line) => `${sanitiseName(line)}\n`).join(''));
-  } catch (error) {
-    // As docker: what is not there needs no removing.
-    if (!force || !(error instanceof HyprError && error.code === 'IMAGE_NOT_FOUND')) {
-      throw error;
+  const failures: unknown[] = [];
+  for (const name of args) {
+    try {
+      const lines = await images.remove([name], { force });
+      context.stdout.write(lines.map((line) => `${sanitiseName(line)}\n`).join(''));
+    } catch (error) {
+      // As docker: what is not there needs no removing.
+      if (force && error instanceof HyprError && error.code === 'IMAGE_NOT_FOUND') {
+        context.stderr.write(`${sanitiseName(error.message)}\n`);
+      } else {
+        failures.push(error);
+      }
     }
-    context.stderr.write([error.message, ...error.details].map((line) => `${sanitiseName(line)}\n`).join(''));
   }
+  throwFailures(failures, `${failures.length} images were not removed`);
   return 0;
 };
 

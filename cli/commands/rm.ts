@@ -1,6 +1,6 @@
 import { HyprError } from '../../base/errors.ts';
 import { DOWN_DEFAULTS, VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
-import type { ReplicaDetail } from '../../engine/model/types.ts';
+import type { ReplicaDetail, Stack } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import { confirm } from '../core/confirm.ts';
 import { findMachines, onMachines } from '../core/machines.ts';
@@ -59,14 +59,13 @@ export const runRm: Handler = async (invocation) => {
 const removeMachines = (invocation: Invocation, machines: ReadonlyArray<ReplicaDetail | undefined>): Promise<number> => {
   const { flags, context } = invocation;
   const force = flags.bool('force') || flags.bool('stop');
-  const running = machines.find((machine) => machine !== undefined && !['created', 'exited', 'dead'].includes(machine.status.state));
-  if (running !== undefined && !force) {
-    throw new HyprError('HYPR_USAGE', `cannot remove ${running.status.name}, which is ${running.status.state}`, {
-      hint: `stop it, or: hypr rm -f ${running.status.name}`,
-    });
-  }
+  const check = ({ status: { name, state } }: ReplicaDetail): void => {
+    if (!force && !['created', 'exited', 'dead'].includes(state)) {
+      throw new HyprError('HYPR_USAGE', `cannot remove ${name}, which is ${state}`, { hint: `stop it, or: hypr rm -f ${name}` });
+    }
+  };
   const { signal } = context.interrupts;
-  return onMachines(invocation, machines, async (stack, replicas) => {
+  const work = async (stack: Stack, replicas: string[]): Promise<void> => {
     const options = { ...VERB_DEFAULTS, replicas, stop: true, volumes: flags.bool('volumes'), timeout: 0 };
     // The name alone proves nothing: a service of a larger stack may have `container_name: STACK`.
     if (replicas.includes(stack.name) && (await stack.ps()).every(({ name }) => replicas.includes(name))) {
@@ -78,5 +77,6 @@ const removeMachines = (invocation: Invocation, machines: ReadonlyArray<ReplicaD
       return;
     }
     await stack.verb('rm', undefined, options, () => {}, signal);
-  });
+  };
+  return onMachines(invocation, machines, { work, check, missingIsFine: flags.bool('force') });
 };

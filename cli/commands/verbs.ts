@@ -39,12 +39,10 @@ export const runVerb: Handler = async (invocation) => {
     if (verb === 'start' && (flags.tristate('attach') === true || flags.tristate('interactive') === true)) {
       return startAttached(invocation, machines);
     }
-    for (const machine of machines) {
-      refuseState(verb, machine);
-    }
-    return onMachines(invocation, machines, (stack, replicas) =>
-      stack.verb(verb, undefined, { ...options, services: [], replicas }, () => {}, context.interrupts.signal),
-    );
+    return onMachines(invocation, machines, {
+      check: (machine) => refuseState(verb, machine),
+      work: (stack, replicas) => stack.verb(verb, undefined, { ...options, services: [], replicas }, () => {}, context.interrupts.signal),
+    });
   }
   const { name, project } = await withNamed(invocation, here ?? (await findStack(invocation)), args);
   return openStack(invocation, name, async (stack) => {
@@ -63,10 +61,7 @@ export const runVerb: Handler = async (invocation) => {
 };
 
 /** What docker refuses of a machine that is not in the state for it. */
-const refuseState = (verb: SimpleVerb, machine: ReplicaDetail | undefined): void => {
-  if (machine === undefined) {
-    return;
-  }
+const refuseState = (verb: SimpleVerb, machine: ReplicaDetail): void => {
   const { name } = machine.status;
   const state = stateWord(machine.status);
   const isUp = state === 'running' || state === 'paused' || state === 'restarting';

@@ -2,6 +2,7 @@ import { DOWN_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { ReplicaDetail } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import { findMachines, noSuchMachine } from '../core/machines.ts';
+import { throwFailures } from '../core/print-error.ts';
 import { checkServices, openStack, withStack } from '../core/project.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
@@ -32,9 +33,11 @@ export const runWait: Handler = async (invocation) => {
 
 const waitForMachines = async (invocation: Invocation, machines: ReadonlyArray<ReplicaDetail | undefined>): Promise<number> => {
   const { context, args } = invocation;
+  const failures: unknown[] = [];
   for (const [position, machine] of machines.entries()) {
     if (machine === undefined) {
-      throw noSuchMachine(args[position] ?? '');
+      failures.push(noSuchMachine(args[position] ?? ''));
+      continue;
     }
     const { status, stack: name } = machine;
     const hasEnded = status.state === 'exited' || status.state === 'dead';
@@ -43,5 +46,6 @@ const waitForMachines = async (invocation: Invocation, machines: ReadonlyArray<R
       : await openStack(invocation, name, (stack) => stack.wait([status.service], context.interrupts.signal));
     context.stdout.write(`${code}\n`);
   }
+  throwFailures(failures, `${failures.length} of the machines are not there`);
   return 0;
 };

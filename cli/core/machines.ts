@@ -1,6 +1,8 @@
-import { HyprError } from '../../base/errors.ts';
-import type { ReplicaDetail, Stack } from '../../engine/model/types.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import type { ObjectApi, ReplicaDetail, Stack } from '../../engine/model/types.ts';
 import type { Invocation } from './command-spec.ts';
+import { say } from './output.ts';
+import { throwFailures } from './print-error.ts';
 import { type FoundStack, findStack, isWithoutFile, openStack } from './project.ts';
 
 export interface NamedMachines {
@@ -32,11 +34,23 @@ export const findMachines = async (invocation: Invocation, names: readonly strin
     }
     return found[0];
   });
-  const missing = names.find((_, position) => machines[position] === undefined);
-  if (missing !== undefined && here === undefined && !context.env.COMPOSE_PROJECT_NAME) {
-    throw noSuchMachine(missing);
+  // Of several names, those that are machines are done; the caller says which are none.
+  if (here === undefined && !context.env.COMPOSE_PROJECT_NAME && machines.every((machine) => machine === undefined)) {
+    throwFailures(names.map(noSuchMachine), `${names.length} names are those of no machine`);
   }
   return { machines, here };
+};
+
+/** The one machine that NAME is, of whichever stack. Throws NOT_FOUND, and HYPR_USAGE when it may be several. */
+export const needMachine = (objects: Pick<ObjectApi, 'replicas'>, name: string): ReplicaDetail => {
+  const [machine, ...others] = name === '' ? [] : objects.replicas(name);
+  if (machine === undefined) {
+    throw noSuchMachine(name);
+  }
+  if (others.length > 0) {
+    throw ambiguous(name, [machine, ...others]);
+  }
+  return machine;
 };
 
 /** In docker's words, which scripts look for. */
@@ -58,26 +72,55 @@ export const onMachine = async <T>(
   return machine === undefined ? undefined : await openStack(invocation, machine.stack, (stack) => work(stack, machine));
 };
 
+export interface MachinesWork {
+  readonly work: (stack: Stack, names: string[]) => Promise<void>;
+  /** Throws for a machine that is not in the state for it. */
+  readonly check?: (machine: ReplicaDetail) => void;
+  /** What is not there needs nothing done: only said. */
+  readonly missingIsFine?: boolean;
+}
+
 /**
- * Does `work` to the machines, stack by stack, and prints what was said of each on the command line, as docker does. Throws
- * NOT_FOUND when one of the names is that of no machine, before anything is done.
+ * Does `work` to the machines, stack by stack, and prints what was said of each that it was done to, as docker does. What failed is thrown
+ * when all is done: NOT_FOUND for a name that is that of no machine.
  */
 export const onMachines = async (
   invocation: Invocation,
   machines: ReadonlyArray<ReplicaDetail | undefined>,
-  work: (stack: Stack, names: string[]) => Promise<void>,
+  { work, check = () => {}, missingIsFine = false }: MachinesWork,
 ): Promise<number> => {
   const { context, args } = invocation;
-  const missing = args.find((_, position) => machines[position] === undefined);
-  if (missing !== undefined) {
-    throw noSuchMachine(missing);
+  const failures: unknown[] = [];
+  const wanted: Array<{ readonly said: string; readonly machine: ReplicaDetail }> = [];
+  for (const [position, said] of args.entries()) {
+    try {
+      const machine = machines[position];
+      if (machine === undefined) {
+        throw noSuchMachine(said);
+      }
+      check(machine);
+      wanted.push({ said, machine });
+    } catch (error) {
+      failures.push(error);
+    }
   }
-  const known = machines.filter((machine) => machine !== undefined);
-  for (const name of new Set(known.map((machine) => machine.stack))) {
-    const replicas = known.filter((machine) => machine.stack === name).map(({ status }) => status.name);
-    await openStack(invocation, name, (stack) => work(stack, replicas));
+  const done = new Set<string>();
+  for (const name of new Set(wanted.map(({ machine }) => machine.stack))) {
+    const own = wanted.filter(({ machine }) => machine.stack === name);
+    try {
+      await openStack(invocation, name, (stack) => work(stack, [...new Set(own.map(({ machine }) => machine.status.name))]));
+      done.add(name);
+    } catch (error) {
+      failures.push(error);
+    }
   }
-  context.stdout.write(args.map((name) => `${name}\n`).join(''));
+  context.stdout.write(wanted.flatMap(({ said, machine }) => (done.has(machine.stack) ? [`${said}\n`] : [])).join(''));
+  const isFine = (error: unknown): boolean => missingIsFine && error instanceof HyprError && error.code === 'NOT_FOUND';
+  for (const error of failures.filter(isFine)) {
+    say(context, messageOf(error));
+  }
+  const real = failures.filter((error) => !isFine(error));
+  throwFailures(real, `${real.length} of the machines failed`);
   return 0;
 };
 

@@ -6,7 +6,7 @@ import type { InfoResponseJson } from '../api/gen/hypr_pb.ts';
 import { stackPaths } from '../model/stack-paths.ts';
 import { VERSION } from '../model/version.ts';
 import { openStateStore } from '../state/store.ts';
-import { isOfOtherVersion } from './supervisor-link.ts';
+import { isOfOtherVersion } from './link/supervisor-link.ts';
 
 const ANSWERS_MS = 3_000;
 

@@ -14,7 +14,7 @@ import { refuseOption } from '../resources/check-network-config.ts';
 import { findSharedNetwork, lockNetwork, sharedNetworks } from '../resources/shared-networks.ts';
 import type { SharedNetworkRow } from '../state/records.ts';
 import { openStateReader, openStateStore, type StateStore } from '../state/store.ts';
-import { connectNetwork, disconnectNetwork } from './connect-network.ts';
+import { connectNetwork, disconnectNetwork } from './changes/connect-network.ts';
 
 type NetworkCommands = Pick<ObjectApi, 'createNetwork' | 'removeNetwork' | 'captureNetwork' | 'connectNetwork' | 'disconnectNetwork'>;
 

@@ -31,8 +31,8 @@ import type {
 } from '../model/types.ts';
 import { replicaStatus } from '../replica/status.ts';
 import type { StateStore } from '../state/store.ts';
+import { SupervisorLink } from './link/supervisor-link.ts';
 import { copyInto, copyOut, openAttach, openExec, openRun } from './sessions.ts';
-import { SupervisorLink } from './supervisor-link.ts';
 
 type OnEvent = (event: EngineEvent) => void;
 

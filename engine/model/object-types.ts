@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Image } from '../../builder/model/types.ts';
 import type { ReplicaStatus } from './events.ts';
-import type { ReplicaSpec } from './spec.ts';
+import type { ReplicaSpec, RestartPolicy } from './spec.ts';
 
 /** A named volume of any stack. */
 export interface VolumeDetail {
@@ -97,6 +97,14 @@ export interface ReplicaDetail {
   readonly volumes: Readonly<Record<string, string>>;
 }
 
+/** `update`: what is left out stays as it is. */
+export interface ReplicaUpdate {
+  readonly restart?: RestartPolicy;
+  /** Bytes for the workload. */
+  readonly memory?: number;
+  readonly cpus?: number;
+}
+
 /** A file for a replica that has not run yet. */
 export interface AddedFile {
   /** Inside. */
@@ -127,6 +135,8 @@ export interface ObjectApi {
   replicas(reference?: string): ReplicaDetail[];
   /** Gives a replica that does not run, and stands alone, another name. Throws NOT_FOUND, HYPR_UNSUPPORTED while it runs. */
   renameReplica(id: string, name: string): Promise<void>;
+  /** Its restart policy at once, its size from its next start on. Throws NOT_FOUND, HYPR_UNSUPPORTED for a size while it runs. */
+  updateReplica(id: string, update: ReplicaUpdate): Promise<void>;
   /** Puts files into a replica that has not run yet: it has them from its start on. Throws as `renameReplica`, and HYPR_FILE when they are too large. */
   addFiles(id: string, files: readonly AddedFile[]): Promise<void>;
   /** Creates a volume for `external: true`; an existing one is left as it is. Throws COMPOSE_INVALID. */

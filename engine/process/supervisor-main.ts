@@ -12,7 +12,7 @@ import { mapFrames } from '../../base/source-frames.ts';
 import { flushTrace, traced, traceProcess } from '../../base/trace/trace.ts';
 import { apiMethods } from '../api/server/handlers.ts';
 import { type ApiServer, serveApi } from '../api/server/server.ts';
-import type { ReadyMessage } from '../client/start-supervisor.ts';
+import type { ReadyMessage } from '../client/link/start-supervisor.ts';
 import type { DockerSockets } from '../docker/inside/docker-sockets.ts';
 import { openPlatform } from '../host.ts';
 import type { AcceptDocker } from '../machine/docker-sockets.ts';

@@ -7,7 +7,7 @@ import type { OutputTap } from '../logs/output-tap.ts';
 import type { ProbeResult } from '../machine/health.ts';
 import type { Listener, ReplicaStatus } from '../model/events.ts';
 import { nextState } from '../model/lifecycle.ts';
-import type { NetworkAttachment } from '../model/object-types.ts';
+import type { NetworkAttachment, ReplicaUpdate } from '../model/object-types.ts';
 import type { AnonymousFate } from '../model/volume-name.ts';
 import type { VmRow } from '../state/records.ts';
 import { type Adopted, type Adoption, keptMessage } from './adoption.ts';
@@ -23,6 +23,7 @@ import { Healing, ReplicaRestarts } from './restarts.ts';
 import { ReplicaStart } from './start.ts';
 import { lostPatch, unbootedPatch } from './status.ts';
 import { Suspension } from './suspend.ts';
+import { updatedSpec } from './updated-spec.ts';
 
 export type { ReplicaContext } from './record.ts';
 
@@ -220,6 +221,11 @@ export class Replica {
 
   disconnect(name: string, signal: AbortSignal): Promise<void> {
     return disconnectReplica(this.#parts, name, signal);
+  }
+
+  /** Its restart policy at once, its size from its next start on. Throws HYPR_UNSUPPORTED for a size while it runs. */
+  update(update: ReplicaUpdate): void {
+    this.#parts.record.update({ spec: updatedSpec(this.row, update) });
   }
 
   /** A machine that does not answer may do so while it is to stop; then it is ended. */

@@ -11,9 +11,10 @@ import type { ProcessSpec } from '../../guest/types.ts';
 import { OUTBOUND_PORT } from '../../net/defaults.ts';
 import { replicaName } from '../model/names.ts';
 import { signalNumber } from '../model/signals.ts';
-import type { HealthSpec, HookSpec, ReplicaSpec, RestartPolicy } from '../model/spec.ts';
+import type { HealthSpec, HookSpec, ReplicaSpec } from '../model/spec.ts';
 import { AUTO_REMOVE, PUBLISH_ALL, STDIN_ONCE } from '../model/spec.ts';
 import { resolveEnvironment } from './environment.ts';
+import { memoryOf, resolveRestart, vcpusOf } from './limits.ts';
 import { resolveFiles, resolveMounts } from './mounts.ts';
 import { publishExposed, resolveNetworks, resolvePorts } from './networks.ts';
 import { refuseBadName, refuseBesideIsolation, refuseUnsupported } from './refuse.ts';
@@ -196,36 +197,6 @@ const withProxy = (service: Service, env: string[]): string[] => {
   const set = new Set(env.map((entry) => entry.split('=', 1)[0]?.toLowerCase()));
   const missing = Object.entries(wanted).filter(([name]) => !set.has(name));
   return [...env, ...missing.flatMap(([name, value]) => [`${name}=${value}`, `${name.toUpperCase()}=${value}`])];
-};
-
-/** `deploy.restart_policy` wins over `restart`, as in docker compose. */
-const resolveRestart = (service: Service): RestartPolicy => {
-  const policy = service.deploy?.restart_policy;
-  if (policy !== undefined) {
-    const conditions: Record<string, RestartPolicy['condition']> = { none: 'no', 'on-failure': 'on-failure', any: 'always' };
-    return {
-      condition: conditions[policy.condition ?? 'any'] ?? 'always',
-      maxAttempts: policy.max_attempts ?? 0,
-      delay: policy.delay === undefined ? 100 : parseDuration(policy.delay),
-    };
-  }
-  const [condition = 'no', attempts] = (service.restart ?? 'no').split(':');
-  return { condition: condition as RestartPolicy['condition'], maxAttempts: Number(attempts ?? 0), delay: 100 };
-};
-
-const vcpusOf = (service: Service): number | undefined => {
-  const wanted = service.cpus ?? service.deploy?.resources?.limits?.cpus ?? (service.cpu_count as number | undefined);
-  return wanted === undefined ? undefined : Math.max(1, Math.ceil(Number(wanted)));
-};
-
-/** The workload's limit plus what the guest's kernel and agent need, rounded to 16 MiB. */
-const memoryOf = (service: Service): number | undefined => {
-  const limit = service.mem_limit ?? service.deploy?.resources?.limits?.memory;
-  if (limit === undefined || String(limit) === '0') {
-    return undefined;
-  }
-  const guestOverheadMib = 96;
-  return Math.ceil((parseBytes(String(limit)) / 2 ** 20 + guestOverheadMib) / 16) * 16;
 };
 
 /** `db:database` gives db a second name for this service alone; without an alias it is a plain dependency. */

@@ -10,7 +10,7 @@ import { Refusals } from '../logs/refusals.ts';
 import type { AcceptDocker } from '../machine/docker-sockets.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import { nothingToRemove } from '../model/notices.ts';
-import type { NetworkChange } from '../model/object-types.ts';
+import type { NetworkChange, ReplicaUpdate } from '../model/object-types.ts';
 import type { Platform } from '../model/platform.ts';
 import { signalNumber } from '../model/signals.ts';
 import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from '../model/types.ts';
@@ -226,12 +226,22 @@ export class StackSupervisor {
   async changeNetwork(change: NetworkChange, signal: AbortSignal): Promise<void> {
     const { name, wanted } = change;
     await this.#operations.run({ name: wanted === undefined ? 'network disconnect' : 'network connect', kind: 'up', signal }, (running) => {
-      const replica = [...this.replicas.values()].find(({ row }) => row.id === change.replica);
-      if (replica === undefined) {
-        throw new HyprError('NOT_FOUND', 'there is no such replica any more');
-      }
+      const replica = this.#needReplica(change.replica);
       return wanted === undefined ? replica.disconnect(name, running) : replica.connect({ name, wanted }, running);
     });
+  }
+
+  /** `update` of the replica with this id. Throws NOT_FOUND, HYPR_UNSUPPORTED where its size would change while it runs. */
+  async updateReplica(id: string, update: ReplicaUpdate, signal: AbortSignal): Promise<void> {
+    await this.#operations.run({ name: 'update', kind: 'up', signal }, async () => this.#needReplica(id).update(update));
+  }
+
+  #needReplica(id: string): Replica {
+    const replica = [...this.replicas.values()].find(({ row }) => row.id === id);
+    if (replica === undefined) {
+      throw new HyprError('NOT_FOUND', 'there is no such replica any more');
+    }
+    return replica;
   }
 
   /** The files of a replica that does not run (files-at-rest.ts). */

@@ -67,6 +67,7 @@ export const ROOMS = {
       'api/server',
       'api/client',
       'host.ts',
+      'client/link',
       'client/changes',
       'client/files',
       'client',

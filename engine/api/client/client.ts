@@ -66,6 +66,7 @@ const callsOver = (connections: Connections) => {
     names: serverStream<pb.NamesRequestJson, pb.NamesResponseJson>('Names'),
     stats: unary<pb.StatsRequestJson, pb.StatsResponseJson>('Stats'),
     changeNetwork: unary<pb.ChangeNetworkRequestJson, pb.ChangeNetworkResponseJson>('ChangeNetwork'),
+    updateReplica: unary<pb.UpdateReplicaRequestJson, pb.UpdateReplicaResponseJson>('UpdateReplica'),
     wait: unary<pb.WaitRequestJson, pb.WaitResponseJson>('Wait'),
   };
 };

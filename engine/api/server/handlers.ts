@@ -13,6 +13,7 @@ import {
   NamesResponseSchema,
   PsResponseSchema,
   StatsResponseSchema,
+  UpdateReplicaResponseSchema,
   WaitResponseSchema,
 } from '../gen/hypr_pb.ts';
 import { namesJson } from '../messages/names.ts';
@@ -25,7 +26,7 @@ import { eventMessage, logMessage, messageFrom } from './event-messages.ts';
 import { execStream } from './exec-stream.ts';
 import { operationEvents } from './operation.ts';
 import { needProject, projectOf } from './projects.ts';
-import { downOptions, logsOptions, needVerb, networkChange, upOptions, verbOptions } from './requests.ts';
+import { downOptions, logsOptions, needVerb, networkChange, replicaUpdate, upOptions, verbOptions } from './requests.ts';
 import { runStream } from './run-stream.ts';
 
 /** The API's methods for one supervisor. `recovered` is the result of `recover`. */
@@ -71,6 +72,10 @@ export const apiMethods = (
   changeNetwork: async (request, context) => {
     await guarded(async () => supervisor.changeNetwork(networkChange(request), context.signal));
     return create(ChangeNetworkResponseSchema, {});
+  },
+  updateReplica: async (request, context) => {
+    await guarded(async () => supervisor.updateReplica(request.replica, replicaUpdate(request), context.signal));
+    return create(UpdateReplicaResponseSchema, {});
   },
   wait: async (request, context) =>
     create(WaitResponseSchema, { exitCode: await guarded(() => supervisor.waitForEnd(request.services, context.signal)) }),

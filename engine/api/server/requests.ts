@@ -1,8 +1,9 @@
 import { create, toJson } from '@bufbuild/protobuf';
 import { HyprError } from '../../../base/errors.ts';
 import type { MountConfig, PortConfig } from '../../../compose/model/model.ts';
-import type { NetworkChange } from '../../model/object-types.ts';
+import type { NetworkChange, ReplicaUpdate } from '../../model/object-types.ts';
 import type { DownOptions, ExecOptions, LogsOptions, RunOptions, ServiceVerb, UpOptions, VerbOptions } from '../../model/types.ts';
+import { readRestart } from '../../resolve/limits.ts';
 import * as pb from '../gen/hypr_pb.ts';
 
 /**
@@ -44,6 +45,18 @@ export const networkChange = ({ network, replica, connect }: pb.ChangeNetworkReq
   }
   const wanted = connect && { address: connect.address, address6: connect.address6, aliases: [...connect.aliases] };
   return { name: network, replica, wanted };
+};
+
+export const replicaUpdate = ({ restart, memory, cpus }: pb.UpdateReplicaRequest): ReplicaUpdate => {
+  const sizes = [memory, cpus].filter((size) => size !== undefined);
+  if (sizes.some((size) => !(Number.isFinite(size) && size > 0))) {
+    throw new HyprError('HYPR_USAGE', 'memory and cpus have to be more than nothing');
+  }
+  return {
+    ...(restart === undefined ? {} : { restart: readRestart(restart) }),
+    ...(memory === undefined ? {} : { memory }),
+    ...(cpus === undefined ? {} : { cpus }),
+  };
 };
 
 export const execOptions = (start: pb.ExecStart): ExecOptions => {

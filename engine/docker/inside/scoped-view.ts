@@ -92,6 +92,7 @@ const scopedObjects = (all: ObjectApi, scope: Scope, machines: () => ReplicaDeta
     disconnectNetwork: forbid,
     captureNetwork: forbid,
     renameReplica: forbid,
+    updateReplica: forbid,
     addFiles: forbid,
     createVolume: forbid,
     pruneVolumes: forbid,

@@ -7,7 +7,7 @@ import { asList, asMap, asNumber, asRecord, asText, asTexts } from '../http/valu
 import { mountsOf } from './mounts-of.ts';
 import { portsOf } from './ports-of.ts';
 
-type Keys = Readonly<Record<string, unknown>>;
+export type Keys = Readonly<Record<string, unknown>>;
 
 /**
  * What `POST /containers/create` asks for as a service of a Compose file, without its networks. Throws 400 for what is malformed, 501 for
@@ -122,7 +122,8 @@ const securityOf = (host: Keys): Service =>
     sysctls: asMap(host.Sysctls),
   }) as Service;
 
-const restartOf = (policy: Keys): string => {
+/** `no`, `on-failure:3`. Throws 400 for what is no policy. */
+export const restartOf = (policy: Keys): string => {
   const name = asText(policy.Name) ?? 'no';
   const retries = asNumber(policy.MaximumRetryCount);
   if (!/^(no|always|unless-stopped|on-failure)$/.test(name)) {

@@ -9,6 +9,7 @@ import { networkRoutes } from './networks.ts';
 import { statsRoutes } from './stats.ts';
 import { streamRoutes } from './streams.ts';
 import { systemRoutes } from './system.ts';
+import { updateRoutes } from './update.ts';
 import { volumeRoutes } from './volumes.ts';
 import { webSocketRoutes } from './web-sockets.ts';
 
@@ -17,6 +18,7 @@ export const dockerRoutes = (host: Host): Routes => ({
   ...systemRoutes(host),
   ...containerRoutes(host),
   ...lifecycleRoutes(host),
+  ...updateRoutes(host),
   ...streamRoutes(host),
   ...webSocketRoutes(host),
   ...archiveRoutes(host),

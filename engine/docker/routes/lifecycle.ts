@@ -26,9 +26,6 @@ export const lifecycleRoutes = (host: Host): Routes => ({
   'POST /containers/{id}/unpause': (call) => unpause(host, call),
   'POST /containers/{id}/wait': (call) => wait(host, call),
   'POST /containers/{id}/rename': (call) => rename(host, call),
-  'POST /containers/{id}/update': () => {
-    throw notHere('docker update', 'a machine has its size and its restart policy from its creation on');
-  },
   'DELETE /containers/{id}': (call) => remove(host, call),
   'POST /containers/prune': (call) => prune(host, call),
 });

@@ -420,6 +420,57 @@ describe('docker’s commands on machines of all stacks', () => {
     expect(await run(made, 'rm -f nobody')).toBe(0);
   });
 
+  test('of several names each that can be done is done and printed, and what failed is said at the end', async () => {
+    const machine = (name: string, more: Partial<ReplicaStatus> = {}) =>
+      ({ stack: name, status: { ...replica({ service: name, name }), ...more } }) as ReplicaDetail;
+    const type = async (line: string) => {
+      const made = fakeContext({ project: new HyprError('COMPOSE_NOT_FOUND', 'no file', { reason: NO_COMPOSE_FILE }) });
+      made.fake.machines = [machine('one'), machine('two', { state: 'exited', exitCode: 4 })];
+      return { code: await run(made, line), out: made.stdout.text, err: made.stderr.text, fake: made.fake };
+    };
+    const stop = await type('stop nobody two one');
+    expect([stop.code, stop.out]).toEqual([1, 'two\none\n']);
+    expect(stop.err).toContain('No such container: nobody');
+    expect(stop.fake.calls.filter(({ name }) => name === 'stop')).toHaveLength(2);
+    const kill = await type('kill two one');
+    expect([kill.code, kill.out]).toEqual([1, 'one\n']);
+    expect(kill.err).toContain('two is not running');
+    const rm = await type('rm one two nobody');
+    expect([rm.code, rm.out]).toEqual([1, 'two\n']);
+    expect(rm.err).toContain('cannot remove one');
+    expect(rm.err).toContain('No such container: nobody');
+    const force = await type('rm -f nobody two');
+    expect([force.code, force.out]).toEqual([0, 'two\n']);
+    const wait = await type('wait nobody two');
+    expect([wait.code, wait.out]).toEqual([1, '4\n']);
+    const nobody = await type('start nobody none');
+    expect(nobody.err).toMatch(/No such container: nobody[\s\S]*No such container: none/);
+  });
+
+  test('update changes each machine that is there', async () => {
+    const type = async (line: string) => {
+      const made = fakeContext();
+      made.fake.machines = [{ stack: 'one', status: replica({ service: 'one', name: 'one' }) } as ReplicaDetail];
+      return { code: await run(made, line), out: made.stdout.text, err: made.stderr.text, fake: made.fake };
+    };
+    const updated = await type('update --restart on-failure:3 -m 512m --cpus 1.5 nobody one');
+    expect([updated.code, updated.out]).toEqual([1, 'one\n']);
+    expect(updated.err).toContain('No such container: nobody');
+    expect(updated.fake.call('updateReplica')?.args[1]).toEqual({
+      restart: { condition: 'on-failure', maxAttempts: 3, delay: 100 },
+      memory: 512 * 2 ** 20,
+      cpus: 1.5,
+    });
+    expect((await type('container update --cpu-quota 50000 one')).fake.call('updateReplica')?.args[1]).toEqual({ cpus: 0.5 });
+    expect((await type('update one')).err).toContain('you must provide one or more flags');
+    expect((await type('update --restart sometimes one')).err).toContain("unknown policy 'sometimes'");
+    expect((await type('update --restart on-failure:x one')).err).toContain('maximum retry count must be an integer');
+    expect((await type('update -m 1k one')).err).toContain('Minimum memory limit allowed is 6MB');
+    expect((await type('update -m x one')).err).toContain("invalid size: 'x'");
+    expect((await type('update --cpus many one')).err).toContain('failed to parse many');
+    expect((await type('update --pids-limit 5 one')).err).toContain('a kernel of its own');
+  });
+
   test('rm -f takes the stack along only where it has nothing else', async () => {
     const alone = replica({ service: 'job', name: 'job' });
     const remove = async (replicas: ReplicaStatus[]) => {

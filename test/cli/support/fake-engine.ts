@@ -157,6 +157,7 @@ export class FakeEngine {
         replicas: (reference) =>
           this.machines.filter(({ status }) => reference === undefined || status.name === reference || status.id.startsWith(reference)),
         renameReplica: async (...args) => this.#record('renameReplica', ...args),
+        updateReplica: async (...args) => this.#record('updateReplica', ...args),
         addFiles: async (...args) => this.#record('addFiles', ...args),
         createNetwork: async (request) => {
           this.#record('createNetwork', request);

@@ -23,6 +23,9 @@ export class FakeHost {
       removeVolume: async (name) => {
         this.asked.push(['removeVolume', name]);
       },
+      updateReplica: async (...args) => {
+        this.asked.push(['updateReplica', ...args]);
+      },
       addFiles: async (id, files) => {
         this.asked.push(['addFiles', id, files.map(({ path, content }) => [path, Buffer.from(content).toString()])]);
       },

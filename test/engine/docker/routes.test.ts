@@ -36,6 +36,7 @@ const ask = async (fake: FakeHost, method: string, url: string, bytes: readonly 
     bytes: (async function* () {
       yield* bytes;
     })(),
+    json: async () => JSON.parse(Buffer.concat(bytes).toString()),
   };
   await handler({
     params,
@@ -127,6 +128,37 @@ describe('images/prune and build/prune', () => {
     await ask(fake(), 'POST', '/build/prune');
     expect(pruned.map(({ buildsOlderThan }) => Math.round((buildsOlderThan ?? -1) / DAY))).toEqual([1, 0]);
     await expect(ask(fake(), 'POST', filtered('/build/prune', { id: ['x'] }))).rejects.toMatchObject({ status: 501 });
+  });
+});
+
+describe('containers/{id}/update', () => {
+  const machine = (state: 'running' | 'exited') =>
+    ({ status: { id: 'a1', name: 'web', state, labels: {}, image: 'busybox' } }) as unknown as ReplicaDetail;
+  const update = async (request: object, state: 'running' | 'exited' = 'exited') => {
+    const fake = new FakeHost({ replicas: [machine(state)] });
+    const answer = await ask(fake, 'POST', '/containers/web/update', [Buffer.from(JSON.stringify(request))]);
+    return { ...answer, asked: fake.asked };
+  };
+
+  test('restart policy, memory and processors; what comes along of docker is no mistake', async () => {
+    const request = { RestartPolicy: { Name: 'always' }, Memory: 2 ** 28, MemorySwap: -1, NanoCpus: 15e8, CpuShares: 0, PidsLimit: null };
+    expect(await update(request)).toEqual({
+      status: 200,
+      value: { Warnings: [] },
+      asked: [['updateReplica', 'a1', { restart: { condition: 'always', maxAttempts: 0, delay: 100 }, memory: 2 ** 28, cpus: 1.5 }]],
+    });
+    expect((await update({ MemorySwap: 2 ** 29, CpuQuota: 200_000 })).value).toEqual({
+      Warnings: ['MemorySwap has no effect: a machine has no swap'],
+    });
+    expect((await update({ RestartPolicy: { Name: 'no' } }, 'running')).asked).toHaveLength(1);
+  });
+
+  test('refuses what it cannot do, and changes nothing', async () => {
+    await expect(update({ Memory: 2 ** 28 }, 'running')).rejects.toMatchObject({ status: 409 });
+    await expect(update({ CpuShares: 512 })).rejects.toMatchObject({ status: 501 });
+    await expect(update({ Memory: 5 })).rejects.toMatchObject({ status: 400 });
+    await expect(update({ RestartPolicy: { Name: 'sometimes' } })).rejects.toMatchObject({ status: 400 });
+    await expect(update({ NanoCpus: 1e9, CpuQuota: 5 })).rejects.toMatchObject({ status: 400 });
   });
 });
 

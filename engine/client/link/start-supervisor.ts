@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { withDeadline } from '../../base/deadline.ts';
-import { type ErrorJson, errorFromJson, HyprError } from '../../base/errors.ts';
-import type { HomePaths } from '../../base/paths.ts';
-import { traced, traceParent, tracePath } from '../../base/trace/trace.ts';
+import { withDeadline } from '../../../base/deadline.ts';
+import { type ErrorJson, errorFromJson, HyprError } from '../../../base/errors.ts';
+import type { HomePaths } from '../../../base/paths.ts';
+import { traced, traceParent, tracePath } from '../../../base/trace/trace.ts';
 
 /** The message on descriptor 3: the supervisor is ready, or why it failed. */
 export type ReadyMessage = { readonly ready: true; readonly recovered: readonly string[] } | { readonly error: ErrorJson };

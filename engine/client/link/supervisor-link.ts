@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { sleep } from '../../base/deadline.ts';
-import { HyprError } from '../../base/errors.ts';
-import { identifyProcess, isAlive } from '../../base/host/process.ts';
-import type { HomePaths } from '../../base/paths.ts';
-import { type ApiClient, connectApi } from '../api/client/client.ts';
-import type { InfoResponseJson } from '../api/gen/hypr_pb.ts';
-import { stackPaths } from '../model/stack-paths.ts';
-import { API_VERSION, VERSION } from '../model/version.ts';
+import { sleep } from '../../../base/deadline.ts';
+import { HyprError } from '../../../base/errors.ts';
+import { identifyProcess, isAlive } from '../../../base/host/process.ts';
+import type { HomePaths } from '../../../base/paths.ts';
+import { type ApiClient, connectApi } from '../../api/client/client.ts';
+import type { InfoResponseJson } from '../../api/gen/hypr_pb.ts';
+import { stackPaths } from '../../model/stack-paths.ts';
+import { API_VERSION, VERSION } from '../../model/version.ts';
 import { startSupervisor, supervisorErrors } from './start-supervisor.ts';
 
 export interface SupervisorLinkOptions {
