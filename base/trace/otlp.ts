@@ -1,5 +1,3 @@
-import { randomBytes } from 'node:crypto';
-
 /** Where spans are sent, and as what; https://opentelemetry.io/docs/specs/otel/protocol/exporter/ names the variables. */
 export interface OtlpTarget {
   readonly url: string;
@@ -81,7 +79,8 @@ const decoded = (text: string): string => {
 /** A place below `parent`, or at the top of a trace of its own. */
 export const newContext = (parent?: SpanContext): SpanContext => ({ traceId: parent?.traceId ?? hex(16), spanId: hex(8) });
 
-const hex = (bytes: number): string => randomBytes(bytes).toString('hex');
+/** Web Crypto's, because node:crypto would be loaded by every command. */
+const hex = (bytes: number): string => Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))).toString('hex');
 
 /** W3C Trace Context's `traceparent`, of a variable or a header; undefined: there is none, or it is none. */
 export const readTraceParent = (text: string | undefined): SpanContext | undefined => {
