@@ -414,13 +414,13 @@ export const ATTACKS = [
     'A program without the token, a web page or a rebound name asks the JSON API',
     'token, Host, Origin and Sec-Fetch-Site',
     'test/engine/docker/rest/rest.test.ts',
-    'refuses a request %s, also to what is proxied',
+    'also to what is proxied',
   ],
   [
     'The same opens a WebSocket to run a program',
     'refused before the handshake',
     'test/engine/docker/web-sockets.test.ts',
-    'a WebSocket %s is refused, and nothing starts',
+    'is refused, and nothing starts',
   ],
   [
     "The token's file is made or read by another user",
@@ -480,7 +480,7 @@ export const ATTACKS = [
     'A service answers the proxy of the JSON API with what is no answer',
     '502, or cut',
     'test/engine/docker/rest/rest.test.ts',
-    'outlives a machine that answers with %s, and leaves no client waiting',
+    'and leaves no client waiting',
   ],
   ['Another computer asks the JSON API', '127.0.0.1 only', 'test/engine/docker/rest/rest.test.ts', 'listens at 127.0.0.1 alone'],
   [
