@@ -107,6 +107,8 @@ export interface NetworkRecord {
   readonly spec: NetworkSpec;
   readonly process: ProcessIdentity;
   readonly socket: string;
+  /** Its cgroup, where it has one that is to be removed with it. */
+  readonly cgroup?: string;
 }
 
 /** A machine's connection to port 443 of another. */

@@ -7,6 +7,7 @@ import { onAbort } from '../../base/abort.ts';
 import { Cleanup } from '../../base/cleanup.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
+import { confine } from '../../base/host/cgroup.ts';
 import { notePendingProcess, sweepPendingProcesses } from '../../base/host/pending-processes.ts';
 import { identifyProcess } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
@@ -19,6 +20,8 @@ import { readResolvers } from './resolvers.ts';
 const log = logger('net');
 const START_MS = 10_000;
 const STATUS_FD = 3;
+/** Ten times what 25,000 flows take, and threads of Go's: limits of a gateway that was taken over, not of one that works. */
+const LIMITS = { memoryBytes: 1024 * 2 ** 20, cpus: 4, tasks: 128 };
 
 export interface Launched {
   readonly record: NetworkRecord;
@@ -61,7 +64,9 @@ const launch = async (
   const socket = networkSocket(spec.runDir);
   const control = await GatewayControl.open(socket, signal);
   cleanup.defer(() => control.close());
-  const record = { spec, process: identityOf(child, spec), socket };
+  const identity = identityOf(child, spec);
+  const cgroup = await confine([identity.pid], { limits: LIMITS, name: `network-${spec.name}`, runDir: spec.runDir });
+  const record = { spec, process: identity, socket, ...(cgroup === undefined ? {} : { cgroup }) };
   child.unref();
   return { record, control, exited };
 };

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { sleep } from '../../base/deadline.ts';
 import { messageOf } from '../../base/errors.ts';
+import { removeCgroup } from '../../base/host/cgroup.ts';
 import { isAlive, signalProcess } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
 import type {
@@ -64,6 +65,9 @@ export const adoptNetwork = async (
 export const sweepNetwork = async (record: NetworkRecord): Promise<void> => {
   signalProcess(record.process, 'SIGKILL');
   await waitGone(record, STOP_MS);
+  if (record.cgroup !== undefined) {
+    await removeCgroup(record.cgroup);
+  }
   await rm(record.spec.runDir, { recursive: true, force: true });
 };
 
@@ -164,6 +168,9 @@ class GatewayNetwork implements Network {
     if (!(await waitGone(this.record, STOP_MS))) {
       signalProcess(this.record.process, 'SIGKILL');
       await waitGone(this.record, STOP_MS);
+    }
+    if (this.record.cgroup !== undefined) {
+      await removeCgroup(this.record.cgroup);
     }
     await rm(this.record.spec.runDir, { recursive: true, force: true });
     this.#ended('stopped');

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
+import { type CgroupPlace, findCgroup } from '../../base/host/cgroup.ts';
 import type { Toolchain } from '../model/tools.ts';
-import { type CgroupPlace, findCgroup } from '../qemu/cgroup.ts';
 import { type MachineFence, probeMachineFence } from '../qemu/fence-probe.ts';
 
 /** What fences in the gateway of a network here: Landlock's ABI (0: none) and whether system calls are filtered. */
@@ -55,18 +55,25 @@ export const fenceLayers = ({ machine, gateway, namespacesOff: off, cgroup }: Fe
     row('machine', 'system calls', own.calls, ['an allow-list: no sockets, no programs, no processes', lacking]),
     row('machine', 'privileges', own.privileges, ['no capabilities, none to be gained', lacking]),
     row('machine', 'limits', own.calls, ['descriptors, size of files, no core', lacking]),
-    row('machine', 'cgroup', typeof cgroup !== 'string', [
-      typeof cgroup === 'string' ? '' : `its own below ${cgroup.folder}: ${cgroup.controllers.join(', ')}`,
-      `none: ${typeof cgroup === 'string' ? cgroup : ''}; memory and processors are shared with what else its user runs`,
-    ]),
+    row('machine', 'cgroup', typeof cgroup !== 'string', ofCgroup(cgroup, 'one with those of its shares')),
     row('share', 'files', off === undefined || own.landlock > 0, [shares, 'neither user namespaces nor Landlock: folders are not shared']),
     row('share', 'system calls', true, ["virtiofsd's own list", '']),
+    row('gateway', 'cgroup', typeof cgroup !== 'string', ofCgroup(cgroup, 'its own')),
     row('gateway', 'files', (gateway?.landlock ?? 0) > 0, [abi(gateway?.landlock ?? 0), 'no Landlock: by system calls alone']),
     row('gateway', 'system calls', gateway?.seccomp === true, [
       'an allow-list: no files, no programs, no listening',
       'none: no network starts',
     ]),
   ];
+};
+
+/** Where there is one, and what there is otherwise. */
+const ofCgroup = (cgroup: FenceFacts['cgroup'], whose: string): readonly [string, string] => {
+  if (typeof cgroup === 'string') {
+    return ['', `none: ${cgroup}; memory and processors are shared with what else its user runs`];
+  }
+  const where = 'bus' in cgroup ? "a scope of this user's systemd" : `below ${cgroup.folder}`;
+  return [`${whose}, ${where}: ${cgroup.controllers.join(', ')}`, ''];
 };
 
 const OFF_SWITCHES: ReadonlyArray<readonly [file: string, off: string]> = [

@@ -1,11 +1,11 @@
 import type { ChildProcess } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeCgroup } from '../../base/host/cgroup.ts';
 import { isGone, signalProcess } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
 import { lastLines } from '../devices/console.ts';
 import type { MachineRecord } from '../model/machine.ts';
-import { removeCgroup } from './cgroup.ts';
 
 const log = logger('vmm');
 

@@ -18,6 +18,7 @@ describe('the table of the fence', () => {
       'machine cgroup false',
       'share files true',
       'share system calls true',
+      'gateway cgroup false',
       'gateway files true',
       'gateway system calls true',
     ]);
@@ -29,9 +30,10 @@ describe('the table of the fence', () => {
     expect(lacking({ machine: bare, gateway: { landlock: 0, seccomp: true }, namespacesOff: undefined, cgroup: NONE })).toEqual([
       'machine files',
       'machine cgroup',
+      'gateway cgroup',
       'gateway files',
     ]);
-    expect(lacking({ machine, gateway, namespacesOff: off, cgroup: NONE })).toEqual(['machine cgroup']);
+    expect(lacking({ machine, gateway, namespacesOff: off, cgroup: NONE })).toEqual(['machine cgroup', 'gateway cgroup']);
     expect(lacking({ machine: bare, gateway, namespacesOff: off, cgroup: NONE })).toContain('share files');
   });
 
@@ -59,8 +61,11 @@ describe('the table of the fence', () => {
       fenceLayers({ machine, gateway, namespacesOff: undefined, cgroup }).find(({ layer }) => layer === 'cgroup');
     expect(detail({ folder: '/sys/fs/cgroup/user', controllers: ['memory', 'pids'] })).toMatchObject({
       holds: true,
-      detail: 'its own below /sys/fs/cgroup/user: memory, pids',
+      detail: 'one with those of its shares, below /sys/fs/cgroup/user: memory, pids',
     });
+    expect(detail({ bus: 'unix:path=/run/user/1/bus', controllers: ['memory'] })?.detail).toContain(
+      "a scope of this user's systemd: memory",
+    );
     expect(detail(NONE)).toMatchObject({ holds: false, detail: expect.stringMatching(/^none: this host has no cgroup v2;/) });
   });
 });

@@ -1,17 +1,15 @@
 import { constants } from 'node:fs';
 import { access, mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { messageOf } from '../../base/errors.ts';
-import { logger } from '../../base/log.ts';
-import { shortHash } from '../../base/paths.ts';
+import { messageOf } from '../errors.ts';
+import { logger } from '../log.ts';
+import { shortHash } from '../paths.ts';
+import { findUserManager, startScope, type UserManager } from './user-scope.ts';
 
-const log = logger('vmm');
+const log = logger('cgroup');
 
-/** A folder of cgroup v2 in which this user may make others, and the controllers that those have. */
-export interface CgroupPlace {
-  readonly folder: string;
-  readonly controllers: readonly string[];
-}
+/** Where processes get cgroups of their own: in a folder of cgroup v2 in which this user may make others, or from this user's systemd. */
+export type CgroupPlace = { readonly folder: string; readonly controllers: readonly string[] } | UserManager;
 
 /** Where the kernel tells of them; tests give their own. */
 export interface CgroupFiles {
@@ -24,9 +22,10 @@ const LIMITED: readonly string[] = ['memory', 'cpu', 'pids'];
 
 /**
  * Finds the nearest folder above this process's own whose children get the memory controller and in which this user may make one:
- * processes may only be moved below a folder that is theirs (Documentation/admin-guide/cgroup-v2.rst, Delegation). Otherwise the reason.
+ * processes may only be moved below a folder that is theirs (Documentation/admin-guide/cgroup-v2.rst, Delegation). Otherwise this user's
+ * systemd (`manager`), which may move them; otherwise the reason.
  */
-export const findCgroup = async (files: CgroupFiles = FILES): Promise<CgroupPlace | string> => {
+export const findCgroup = async (files: CgroupFiles = FILES, manager = findUserManager): Promise<CgroupPlace | string> => {
   const own = /^0::(.*)$/m.exec(await text(files.self))?.[1];
   const mount = mountOf(await text(files.mounts));
   if (own === undefined || mount === undefined) {
@@ -39,7 +38,8 @@ export const findCgroup = async (files: CgroupFiles = FILES): Promise<CgroupPlac
       return { folder, controllers: LIMITED.filter((each) => controllers.includes(each)) };
     }
   }
-  return `no folder above ${own} is this user's and has the memory controller`;
+  const found = await manager(mount.point);
+  return typeof found === 'string' ? `no folder above ${own} is this user's and has the memory controller, and ${found}` : found;
 };
 
 /** Nearest first. The topmost is a place for others even where processes are in it. */
@@ -54,70 +54,87 @@ function* foldersAbove(own: string, top: string): Generator<string> {
   }
 }
 
-/** What one machine may use of its host: its guest's memory and what QEMU needs besides, and a processor more than its guest has. */
-export interface CgroupLimits {
-  readonly memoryMib: number;
-  readonly vcpus: number;
-  /** What it writes to its disks is memory as well, and counted as its own: no limit of memory can be given. */
-  readonly disksInMemory?: boolean;
-  /** Emulated guests need room for their translated code. */
-  readonly accelerated: boolean;
+/** What processes may use of this host, together. */
+export interface ProcessLimits {
+  /** Undefined: no limit. */
+  readonly memoryBytes: number | undefined;
+  /** Processors that may be busy with them. */
+  readonly cpus: number;
+  /** Threads and processes. */
+  readonly tasks: number;
 }
 
-/** QEMU's own memory, and what it translates guest code to (1 GiB at most). */
-const OWN_MIB = { accelerated: 512, emulated: 1536 };
 const PERIOD_US = 100_000;
-/** Threads; it may start no processes. */
-const MOST_TASKS = 512;
 
 /** Pure: files of a cgroup and what is written to them, for the controllers that it has. */
-export const limitFiles = (
-  { memoryMib, vcpus, accelerated, disksInMemory }: CgroupLimits,
-  controllers: readonly string[],
-): Array<[string, string]> => {
-  const own = accelerated ? OWN_MIB.accelerated : OWN_MIB.emulated;
-  // Tables of pages, of QEMU and of KVM, grow with the guest's memory.
-  const bytes = (memoryMib + Math.ceil(memoryMib / 64) + own) * 2 ** 20;
+export const limitFiles = ({ memoryBytes, cpus, tasks }: ProcessLimits, controllers: readonly string[]): Array<[string, string]> => {
   const all: Array<[string, string, string]> = [
-    ...(disksInMemory === true ? [] : [['memory', 'memory.max', String(bytes)] as [string, string, string]]),
-    ['cpu', 'cpu.max', `${(vcpus + 1) * PERIOD_US} ${PERIOD_US}`],
-    ['pids', 'pids.max', String(MOST_TASKS)],
+    ...(memoryBytes === undefined ? [] : [['memory', 'memory.max', String(memoryBytes)] as [string, string, string]]),
+    ['cpu', 'cpu.max', `${cpus * PERIOD_US} ${PERIOD_US}`],
+    ['pids', 'pids.max', String(tasks)],
   ];
   return all.flatMap(([controller, file, value]) => (controllers.includes(controller) ? [[file, value] as [string, string]] : []));
 };
 
 let found: Promise<CgroupPlace | string> | undefined;
 
+export interface Confined {
+  readonly limits: ProcessLimits;
+  /** Of the cgroup, for people. */
+  readonly name: string;
+  /** Tells those of the same name apart. */
+  readonly runDir: string;
+}
+
 /**
- * Puts a process into a cgroup of its own with these limits, and returns its folder; undefined where this user may have none, which is
- * no reason not to start a machine. `place` is for tests.
+ * Puts processes and their children into a cgroup of their own with these limits. Gives its folder if that is to be removed after their end
+ * (`removeCgroup`); undefined where this user may have none, which is no reason not to go on, and where systemd removes it. `place` and `move` are for tests.
  */
 export const confine = async (
-  pid: number,
-  { name, runDir, ...limits }: CgroupLimits & { readonly name: string; readonly runDir: string },
+  pids: readonly number[],
+  { limits, name, runDir }: Confined,
   place?: CgroupPlace | string,
+  move: (file: string, pid: string) => Promise<void> = (file, pid) => writeFile(file, pid),
 ): Promise<string | undefined> => {
   found ??= findCgroup();
   const parent = place ?? (await found);
   if (typeof parent === 'string') {
     return undefined;
   }
-  const folder = join(parent.folder, `hypr-${name}-${shortHash(runDir, 8)}`);
+  const all = (await Promise.all(pids.map(withChildren))).flat();
+  const label = `hypr-${name}-${shortHash(`${runDir} ${pids[0]}`, 8)}`;
+  if ('bus' in parent) {
+    const reason = await startScope(parent, `${label}.scope`, { pids: all, limits }).catch(messageOf);
+    if (reason !== undefined) {
+      log.warn('no cgroup', { name, reason });
+    }
+    return undefined;
+  }
+  const folder = join(parent.folder, label);
   try {
     await mkdir(folder, { recursive: true });
     for (const [file, value] of limitFiles(limits, parent.controllers)) {
       await writeFile(join(folder, file), value);
     }
-    await writeFile(join(folder, 'cgroup.procs'), String(pid));
+    for (const pid of all) {
+      await move(join(folder, 'cgroup.procs'), String(pid));
+    }
     return folder;
   } catch (error) {
-    log.warn('a machine has no cgroup', { machine: name, reason: messageOf(error) });
+    log.warn('no cgroup', { name, reason: messageOf(error) });
     await removeCgroup(folder);
     return undefined;
   }
 };
 
-/** After its process is gone. */
+/** A process and what it has started: moved one by one, because a cgroup has processes, not trees of them. */
+const withChildren = async (pid: number): Promise<number[]> => {
+  const children = (await text(`/proc/${pid}/task/${pid}/children`)).trim();
+  const below = children === '' ? [] : await Promise.all(children.split(' ').map((child) => withChildren(Number(child))));
+  return [pid, ...below.flat()];
+};
+
+/** After its processes are gone. */
 export const removeCgroup = async (folder: string): Promise<void> => {
   await rmdir(folder).catch(() => {});
 };

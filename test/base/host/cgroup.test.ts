@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { confine, findCgroup, limitFiles } from '../../../vmm/qemu/cgroup.ts';
+import { confine, findCgroup, limitFiles } from '../../../base/host/cgroup.ts';
 
 // Folders and files in the shape of cgroup v2: the seam, because few hosts of tests let their user have the real ones.
 let dir: string;
@@ -46,7 +48,11 @@ describe('where machines get cgroups', () => {
   test('is nowhere without the controller, without the right to move, and without cgroup v2', async () => {
     folder('', 'cpu');
     folder('user', '');
-    expect(await findCgroup(files('/user'))).toContain("no folder above /user is this user's");
+    expect(await findCgroup(files('/user'), async () => 'no manager')).toBe(
+      "no folder above /user is this user's and has the memory controller, and no manager",
+    );
+    const manager = { bus: 'unix:path=/bus', controllers: ['memory'] };
+    expect(await findCgroup(files('/user'), async () => manager)).toBe(manager);
     expect(await findCgroup({ self: join(dir, 'none'), mounts: join(dir, 'none') })).toBe('this host has no cgroup v2');
     const old = files('/user');
     writeFileSync(old.mounts, '30 1 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n');
@@ -54,24 +60,45 @@ describe('where machines get cgroups', () => {
   });
 });
 
-const machine = { name: 'shop-db-1', runDir: '/run/m-1', memoryMib: 512, vcpus: 2, accelerated: true };
+const limits = { memoryBytes: 2 ** 30, cpus: 3, tasks: 512 };
+const machine = { name: 'shop-db-1', runDir: '/run/m-1', limits };
 
-test('a machine may use its guest’s memory and what QEMU needs, and a processor more than it has', async () => {
+/** A process with a child. */
+const withChild = async () => {
+  const parent = spawn('sh', ['-c', 'sleep 600 & echo $!; wait'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const [line] = await once(parent.stdout, 'data');
+  const child = Number(String(line));
+  const end = () => {
+    for (const pid of [child, parent.pid ?? 0]) {
+      process.kill(pid, 'SIGKILL');
+    }
+  };
+  return { parent: parent.pid ?? 0, child, end };
+};
+
+test('processes get one with their limits, and what they have started is in it, too', async () => {
   const place = { folder: folder('slice', 'memory cpu pids'), controllers: ['memory', 'cpu', 'pids'] };
-  const made = await confine(4321, machine, place);
-  expect(made).toMatch(/\/slice\/hypr-shop-db-1-[0-9a-z]+$/);
-  const read = (file: string) => readFileSync(join(made ?? '', file), 'utf8');
-  expect(['memory.max', 'cpu.max', 'pids.max', 'cgroup.procs'].map(read)).toEqual([String(1032 * 2 ** 20), '300000 100000', '512', '4321']);
+  const { parent, child, end } = await withChild();
+  try {
+    const moved: string[] = [];
+    const made = await confine([parent], machine, place, async (path, pid) => void moved.push(`${path} ${pid}`));
+    expect(made).toMatch(/\/slice\/hypr-shop-db-1-[0-9a-z]+$/);
+    const read = (file: string) => readFileSync(join(made ?? '', file), 'utf8');
+    expect(['memory.max', 'cpu.max', 'pids.max'].map(read)).toEqual([String(2 ** 30), '300000 100000', '512']);
+    expect(moved).toEqual([parent, child].map((pid) => `${made}/cgroup.procs ${pid}`));
+  } finally {
+    end();
+  }
 });
 
-test('only what the folder has is limited, and emulation has room for its code', () => {
-  expect(limitFiles({ ...machine, accelerated: false }, ['memory'])).toEqual([['memory.max', String(2056 * 2 ** 20)]]);
-  expect(limitFiles({ ...machine, disksInMemory: true }, ['memory'])).toEqual([]);
+test('only what the folder has is limited', () => {
+  expect(limitFiles(limits, ['memory'])).toEqual([['memory.max', String(2 ** 30)]]);
+  expect(limitFiles({ ...limits, memoryBytes: undefined }, ['memory'])).toEqual([]);
 });
 
-test('a machine starts without one where there is none, or it cannot be made', async () => {
-  expect(await confine(4321, machine, 'this host has no cgroup v2')).toBeUndefined();
-  expect(await confine(4321, machine, { folder: join(dir, 'self/none'), controllers: [] })).toMatch(/none/);
+test('nothing fails where there is none, or it cannot be made', async () => {
+  expect(await confine([4321], machine, 'this host has no cgroup v2')).toBeUndefined();
   writeFileSync(join(dir, 'file'), '');
-  expect(await confine(4321, machine, { folder: join(dir, 'file'), controllers: ['memory'] })).toBeUndefined();
+  expect(await confine([4321], machine, { folder: join(dir, 'file'), controllers: ['memory'] })).toBeUndefined();
+  expect(await confine([4321], machine, { bus: `unix:path=${join(dir, 'none')}`, controllers: ['memory'] })).toBeUndefined();
 });
