@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { messageOf } from '../errors.ts';
 import { logger } from '../log.ts';
 import { shortHash } from '../paths.ts';
-import { findUserManager, startScope, type UserManager } from './user-scope.ts';
+import { findUserManager, type ProcessLimits, startScope, type UserManager } from './user-scope.ts';
 
 const log = logger('cgroup');
 
@@ -52,16 +52,6 @@ function* foldersAbove(own: string, top: string): Generator<string> {
   if (own.replace(/\/+$/, '') === top) {
     yield top;
   }
-}
-
-/** What processes may use of this host, together. */
-export interface ProcessLimits {
-  /** Undefined: no limit. */
-  readonly memoryBytes: number | undefined;
-  /** Processors that may be busy with them. */
-  readonly cpus: number;
-  /** Threads and processes. */
-  readonly tasks: number;
 }
 
 const PERIOD_US = 100_000;

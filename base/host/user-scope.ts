@@ -2,9 +2,18 @@ import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { isErrno } from '../errors.ts';
-import type { ProcessLimits } from './cgroup.ts';
 import { exists } from './files.ts';
 import { runProgram } from './process.ts';
+
+/** What processes may use of this host, together. */
+export interface ProcessLimits {
+  /** Undefined: no limit. */
+  readonly memoryBytes: number | undefined;
+  /** Processors that may be busy with them. */
+  readonly cpus: number;
+  /** Threads and processes. */
+  readonly tasks: number;
+}
 
 /** The systemd of this user, which makes cgroups (scopes) for processes that are this user's already. */
 export interface UserManager {

@@ -355,7 +355,25 @@ const benchNetwork = async (): Promise<void> => {
   const { gvproxy } = await needToolchain();
   const stock = process.env.HYPR_BENCH_STOCK_GVPROXY;
   const args = ['run', '-C', join(root, 'test', 'bench', 'gateway'), '.', '-ours', gvproxy.file, ...(stock ? ['-stock', stock] : [])];
-  process.stdout.write((await timed('go', args)).stdout);
+  const { stdout } = await timed('go', args);
+  process.stdout.write(`${stdout}\n${networkTable(stdout)}`);
+};
+
+/** The same lines as a table: a row for each figure, a column for each gateway. */
+const networkTable = (lines: string): string => {
+  const figures = lines
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { name: string; unit: string; gateway: string; median: number; min: number; max: number });
+  const gateways = [...new Set(figures.map(({ gateway }) => gateway))];
+  const short = (value: number) => Number(value.toPrecision(3)).toLocaleString('en');
+  const cell = (name: string, gateway: string): string => {
+    const found = figures.find((figure) => figure.name === name && figure.gateway === gateway);
+    return found === undefined ? '' : `${short(found.median)} (${short(found.min)}–${short(found.max)})`;
+  };
+  const units = new Map(figures.map(({ name, unit }) => [name, unit]));
+  const rows = [...units].map(([name, unit]) => `| ${[name, unit, ...gateways.map((gateway) => cell(name, gateway))].join(' | ')} |`);
+  return `${[`| ${['what', 'unit', ...gateways].join(' | ')} |`, `|${'---|'.repeat(2 + gateways.length)}`, ...rows].join('\n')}\n`;
 };
 
 const benchKvmHere = async (): Promise<void> => {

@@ -1,4 +1,4 @@
-import type { ProcessLimits } from '../../base/host/cgroup.ts';
+import type { ProcessLimits } from '../../base/host/user-scope.ts';
 
 /** What a machine is made of. */
 export interface MachineSize {

@@ -445,6 +445,7 @@ func measure(s setup, note func(name, unit string, value float64)) {
 	note("machine to outside, round trip", "us", latency(dialIn(first, outside.Addr().String())))
 	note("host to machine, round trip", "us", latency(tunnel()))
 	note("machine to outside, connections", "1/s", rate(8, dialer(first, outside.Addr().String())))
+	note("machine to machine, connections", "1/s", rate(8, dialer(first, second.ip+":5001")))
 	note("host to machine, connections", "1/s", rate(8, tunnel))
 	note("1000 connections at a time to outside", "s", concurrent(dialer(first, outside.Addr().String())))
 	note("1000 connections at a time to machine", "s", concurrent(tunnel))
@@ -453,6 +454,7 @@ func measure(s setup, note func(name, unit string, value float64)) {
 	note("names lost", "%", lost)
 	note("memory at the end", "MiB", memory(s.pid))
 	note("processor time", "s", cpu(s.pid))
+	strain(s, second.ip+":5001", tunnel, note)
 }
 
 func outerAddress() string {
