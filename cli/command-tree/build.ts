@@ -52,9 +52,15 @@ const dockerBuildFlags: readonly FlagSpec[] = [
     refused: 'RUN steps have a machine of their own, and no cgroup of this host',
   }),
   string('isolation', '', { hidden: true, ignored: 'every build has machines of its own' }),
+  ...['cpu-period', 'cpu-quota', 'c,cpu-shares', 'cpuset-cpus', 'cpuset-mems'].map((name) =>
+    string(name, '', { hidden: true, ignored: 'every build has machines of its own: --cpus' }),
+  ),
+  list('security-opt', '', { hidden: true, ignored: 'every build has machines of its own' }),
+  bool('compress', 'Compress the context', { hidden: true, ignored: 'the context is read where it is' }),
+  bool('disable-content-trust', 'Skip signatures', { hidden: true }),
 ];
 
-const dockerBuild: CommandSpec = {
+export const dockerBuild: CommandSpec = {
   name: 'build',
   usage: '[OPTIONS] PATH',
   summary: 'Build an image from a Dockerfile (services: hypr compose build)',
@@ -79,6 +85,7 @@ const dockerPull: CommandSpec = {
     string('platform', 'Platform of the image', { value: 'OS/ARCH' }),
     bool('q,quiet', 'No progress'),
     bool('a,all-tags', 'Every tag', { refused: 'name the tags that are needed' }),
+    bool('disable-content-trust', 'Skip signatures', { hidden: true }),
   ],
   load: async () => (await import('../commands/pull.ts')).runDockerPull,
 };

@@ -53,6 +53,11 @@ const upFlags: readonly FlagSpec[] = [
   bool('w,watch', 'Keep services up to date with their develop.watch (not with -d)'),
 ];
 
+const stopSignal = string('s,signal', 'Signal to stop with', {
+  hidden: true,
+  refused: 'a machine is stopped with the signal that it was created with (--stop-signal); kill sends any other',
+});
+
 export const lifecycleCommands: readonly CommandSpec[] = [
   {
     name: 'up',
@@ -93,9 +98,10 @@ export const lifecycleCommands: readonly CommandSpec[] = [
     ...waitFlags,
     bool('a,attach', 'Of one machine by its name: show what it writes, and exit with its code'),
     bool('i,interactive', 'With --attach: also standard input'),
+    string('detach-keys', 'With --attach: keys that detach', { value: 'KEYS' }),
   ]),
-  verb('stop', 'Stop services, and keep their disks', [timeout]),
-  verb('restart', 'Stop and start services', [timeout, bool('no-deps', 'Leave dependents alone')]),
+  verb('stop', 'Stop services, and keep their disks', [timeout, stopSignal]),
+  verb('restart', 'Stop and start services', [timeout, bool('no-deps', 'Leave dependents alone'), stopSignal]),
   verb('kill', 'End services at once, or send them a signal', [
     string('s,signal', 'Signal to send', { value: 'SIGNAL' }),
     bool('remove-orphans', 'Remove machines of services that are no longer in the file', {
@@ -116,6 +122,7 @@ export const lifecycleCommands: readonly CommandSpec[] = [
       bool('f,force', 'Do not ask'),
       bool('s,stop', 'Stop them first'),
       bool('v,volumes', 'Remove their anonymous volumes as well'),
+      bool('l,link', 'Remove a link', { hidden: true, refused: 'there are no links: machines of a network reach each other by name' }),
     ]),
     load: async () => (await import('../commands/rm.ts')).runRm,
   },

@@ -81,7 +81,7 @@ export const dockerContainer = (shared: readonly CommandSpec[]): CommandSpec => 
         name: 'prune',
         usage: '[OPTIONS]',
         summary: 'Remove machines that stand alone and have ended',
-        flags: [bool('f,force', 'Do not ask'), list('filter', 'Only those that match: label=, until=', { value: 'KEY=VALUE' })],
+        flags: [bool('f,force', 'Do not ask'), list('filter', 'Only those that match: label=, label!=, until=', { value: 'KEY=VALUE' })],
         maxArgs: 0,
         load: async () => (await import('../commands/container-prune.ts')).runContainerPrune,
       },

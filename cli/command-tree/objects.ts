@@ -5,10 +5,12 @@ import { refusedCommand } from './refusal.ts';
 
 const listFlags = (filters: string): readonly FlagSpec[] => [
   string('format', 'table, json, or a Go template', { value: 'FORMAT' }),
-  list('filter', `Only those that match (${filters})`, { value: 'KEY=VALUE' }),
+  list('f,filter', `Only those that match (${filters})`, { value: 'KEY=VALUE' }),
 ];
 
 const inspectFormat = string('f,format', 'json, or a Go template', { value: 'FORMAT' });
+
+const inspectSize = bool('s,size', 'Sizes of files', { ignored: 'the sizes of all are told by: hypr system df' });
 
 const volumeLs: CommandSpec = {
   name: 'ls',
@@ -82,10 +84,15 @@ const volume: CommandSpec = {
       name: 'prune',
       usage: '[OPTIONS]',
       summary: 'Remove volumes that nothing uses',
-      flags: [bool('a,all', 'Also named volumes that no replica has'), bool('f,force', 'Do not ask')],
+      flags: [
+        bool('a,all', 'Also named volumes that no replica has'),
+        list('filter', 'Only those that match: label=, label!=, all=', { value: 'KEY=VALUE' }),
+        bool('f,force', 'Do not ask'),
+      ],
       maxArgs: 0,
       load: async () => (await import('../commands/volume.ts')).runVolumePrune,
     },
+    { ...refusedCommand('update', "docker's volume update", 'it is for volumes of a cluster'), hidden: true },
   ],
 };
 
@@ -94,7 +101,7 @@ export const replicaInspect: CommandSpec = {
   name: 'inspect',
   usage: '[OPTIONS] REPLICA [REPLICA...]',
   summary: 'Print details of replicas as JSON',
-  flags: [inspectFormat],
+  flags: [inspectFormat, inspectSize],
   minArgs: 1,
   load: async () => (await import('../commands/inspect.ts')).runReplicaInspect,
 };
@@ -112,11 +119,7 @@ export const objectCommands: readonly CommandSpec[] = [
       "hypr inspect -f '{{.State.Health.Status}}' shop-db-1",
       "hypr inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' shop-db-1",
     ],
-    flags: [
-      inspectFormat,
-      string('type', 'container, image, network or volume', { value: 'TYPE' }),
-      bool('s,size', 'Sizes of files', { ignored: 'the sizes of all are told by: hypr system df' }),
-    ],
+    flags: [inspectFormat, string('type', 'container, image, network or volume', { value: 'TYPE' }), inspectSize],
     load: async () => (await import('../commands/inspect.ts')).runObjectInspect,
   },
 ];

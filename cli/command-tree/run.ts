@@ -57,7 +57,9 @@ const noKernelSharing = 'a machine has a kernel of its own';
 
 /** Docker's flags about sharing one kernel among containers. */
 const WITHOUT_EFFECT = [
-  ...['blkio-weight', 'cgroup-parent', 'cgroupns', 'cpu-period', 'cpu-quota', 'cpu-shares', 'cpuset-cpus', 'cpuset-mems', 'isolation'],
+  ...['blkio-weight', 'cgroup-parent', 'cgroupns', 'cpu-period', 'cpu-quota', 'c,cpu-shares', 'cpuset-cpus', 'cpuset-mems', 'isolation'],
+  ...['blkio-weight-device', 'cpu-rt-period', 'cpu-rt-runtime', 'device-cgroup-rule', 'kernel-memory'],
+  ...['device-read-bps', 'device-read-iops', 'device-write-bps', 'device-write-iops'],
   ...['memory-reservation', 'memory-swap', 'memory-swappiness', 'oom-score-adj', 'pids-limit', 'storage-opt'],
 ];
 
@@ -128,6 +130,16 @@ export const dockerRun: CommandSpec = {
     ...WITHOUT_EFFECT.map((name) => list(name, '', { hidden: true, ignored: noKernelSharing })),
     string('volume-driver', 'Driver of volumes', { hidden: true, refused: 'docker plug-ins are not loaded' }),
     list('a,attach', 'Streams to attach', { hidden: true, refused: 'the streams of a program are all attached, or none with -d' }),
+    list('annotation', 'Annotation', { hidden: true, ignored: 'annotations are for runtimes of containers' }),
+    bool('oom-kill-disable', 'No OOM killer', { hidden: true, ignored: noKernelSharing }),
+    bool('disable-content-trust', 'Skip signatures', { hidden: true }),
+    bool('sig-proxy', 'Pass signals on to the program (default)', { hidden: true }),
+    list('label-file', 'Add labels from a file, KEY=VALUE each line', { value: 'FILE' }),
+    list('link-local-ip', 'Link-local address', { hidden: true, refused: 'a NIC has one address of its network; use --ip' }),
+    bool('use-api-socket', "Docker's socket, with credentials", {
+      hidden: true,
+      refused: 'mount the socket, which is relayed: -v /var/run/docker.sock:/var/run/docker.sock',
+    }),
     string('cidfile', 'Write the id into this file, which must not be there', { value: 'FILE' }),
   ],
   minArgs: 1,

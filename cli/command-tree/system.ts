@@ -9,9 +9,13 @@ export const imagePrune: CommandSpec = {
   name: 'prune',
   usage: '[OPTIONS]',
   summary: 'Remove images that nothing uses',
-  flags: [bool('a,all', 'Also images with a name, unless a replica was made from them'), force],
+  flags: [
+    bool('a,all', 'Also images with a name, unless a replica was made from them'),
+    list('filter', 'Only those that match: until=, label=, label!=, dangling=', { value: 'KEY=VALUE' }),
+    force,
+  ],
   maxArgs: 0,
-  load: async () => (await import('../commands/system.ts')).runImagePrune,
+  load: async () => (await import('../commands/prune.ts')).runImagePrune,
 };
 
 const info: CommandSpec = {
@@ -100,11 +104,11 @@ export const systemCommands: readonly CommandSpec[] = [
         flags: [
           bool('a,all', 'Also images with a name, unless a replica was made from them'),
           bool('volumes', 'Also anonymous volumes that no replica has'),
-          until,
+          list('filter', 'Only what matches: until=, label=, label!=', { value: 'KEY=VALUE' }),
           force,
         ],
         maxArgs: 0,
-        load: async () => (await import('../commands/system.ts')).runSystemPrune,
+        load: async () => (await import('../commands/prune.ts')).runSystemPrune,
       },
       {
         name: 'check',
@@ -125,9 +129,14 @@ export const systemCommands: readonly CommandSpec[] = [
         name: 'prune',
         usage: '[OPTIONS]',
         summary: 'Remove the build cache',
-        flags: [bool('a,all', 'Accepted; everything is removed'), until, force],
+        flags: [
+          bool('a,all', 'Accepted; everything is removed'),
+          until,
+          force,
+          string('keep-storage', 'Keep so much', { hidden: true, refused: 'the build cache is removed by age: --filter until=24h' }),
+        ],
         maxArgs: 0,
-        load: async () => (await import('../commands/system.ts')).runBuilderPrune,
+        load: async () => (await import('../commands/prune.ts')).runBuilderPrune,
       },
     ],
   },

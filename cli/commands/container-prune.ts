@@ -1,4 +1,3 @@
-import { untilOf } from '../../engine/docker/http/filters.ts';
 import { labelsOf } from '../../engine/docker/shapes/container.ts';
 import { stateWord } from '../../engine/docker/shapes/status.ts';
 import { DOWN_DEFAULTS } from '../../engine/model/option-defaults.ts';
@@ -6,7 +5,7 @@ import type { ReplicaDetail } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { confirm } from '../core/confirm.ts';
 import { openStack } from '../core/project.ts';
-import { compileFilters, hasLabel } from '../format/filters.ts';
+import { compileFilters, labelJudges, untilJudge } from '../format/filters.ts';
 
 const QUESTION = 'WARNING! This will remove all machines that stand alone and do not run.\nAre you sure you want to continue? [y/N] ';
 
@@ -14,8 +13,8 @@ const QUESTION = 'WARNING! This will remove all machines that stand alone and do
 export const runContainerPrune: Handler = async (invocation) => {
   const { context, flags } = invocation;
   const matches = compileFilters<ReplicaDetail>(flags.list('filter'), {
-    label: (detail, value) => hasLabel(labelsOf(detail), value),
-    until: ({ status }, value) => status.createdAt < untilOf(value),
+    ...labelJudges(labelsOf),
+    ...untilJudge<ReplicaDetail>(flags.list('filter'), context.now(), ({ status }) => status.createdAt),
   });
   if (!flags.bool('force') && !(await confirm(context, QUESTION, 'hypr container prune --force'))) {
     return 0;

@@ -11,7 +11,7 @@ import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { Flags } from '../core/flags.ts';
 import { type RunInput, runOneOff } from '../session/run-session.ts';
 import { sizeOf } from '../session/session.ts';
-import { environmentOf, sharedOptions } from './run.ts';
+import { environmentOf, readVariables, sharedOptions } from './run.ts';
 import { readMount } from './run-mounts.ts';
 import { networksOfRun } from './run-networks.ts';
 
@@ -49,6 +49,7 @@ export const prepare = async (invocation: Invocation): Promise<Pick<RunInput, 'p
     name,
     args: command,
     ...shared,
+    labels: { ...(await readVariables(context, flags.list('label-file'), {})), ...shared.labels },
     volumes: [...shared.volumes, ...flags.list('mount').map((text) => readMount(text, context.cwd))],
     env: await environmentOf(context, flags, context.env, 'env-file'),
     tty,

@@ -5,12 +5,13 @@ import type { CliContext } from '../core/context.ts';
 import { findMachines } from '../core/machines.ts';
 import { checkServices, findStack, openStack } from '../core/project.ts';
 import { carrySession, sizeOf } from '../session/session.ts';
+import { readVariables } from './run.ts';
 import { servicesOf } from './verbs.ts';
 
 /** `exec`: forwards bytes unchanged, with a raw terminal if there is one; exits with the command's exit code. */
 export const runExec: Handler = async (invocation) => {
   const { context } = invocation;
-  const options = execOptions(invocation);
+  const options = await execOptions(invocation);
   const { machines, here } = await findMachines(invocation, [options.service]);
   const [machine] = machines;
   if (machine !== undefined) {
@@ -43,15 +44,19 @@ const withShell = (error: unknown, { service, args: [program] }: ExecOptions): u
       })
     : error;
 
-const execOptions = ({ context, args, flags }: Invocation): ExecOptions => {
+const execOptions = async ({ context, args, flags }: Invocation): Promise<ExecOptions> => {
   const [service = '', ...command] = args;
   const detach = flags.bool('detach');
   const tty = !detach && !flags.bool('no-tty') && context.stdin.isTTY === true && context.stdout.isTTY === true;
+  const ofFiles = await readVariables(context, flags.list('env-file'), context.env);
   return {
     service,
     index: flags.int('index'),
     args: command,
-    env: flags.list('env').map((entry) => withValue(entry, context.env)),
+    env: [
+      ...Object.entries(ofFiles).map(([key, value]) => `${key}=${value}`),
+      ...flags.list('env').map((entry) => withValue(entry, context.env)),
+    ],
     user: flags.string('user'),
     workdir: flags.string('workdir'),
     tty,

@@ -10,8 +10,7 @@ import { confirm } from '../core/confirm.ts';
 import type { OutputStream } from '../core/context.ts';
 import { writeOut } from '../core/output.ts';
 import { throwFailures } from '../core/print-error.ts';
-import { compileFilters, hasLabel, parseLabels } from '../format/filters.ts';
-import { parseMoment } from '../format/time.ts';
+import { compileFilters, labelJudges, parseLabels, untilJudge } from '../format/filters.ts';
 import { findNetwork } from './network.ts';
 
 /** Names for the one kind of network there is. */
@@ -63,11 +62,9 @@ export const runNetworkRm: Handler = async ({ context, args, flags }) => {
 
 /** `network prune`: networks made by `network create` that no machine is on. Those of a stack go with it. */
 export const runNetworkPrune: Handler = async ({ context, flags }) => {
-  const now = context.now();
   const matches = compileFilters<NetworkDetail>(flags.list('filter'), {
-    until: ({ createdAt }, value) => createdAt < parseMoment(value, { flag: 'filter until', now }),
-    label: ({ labels }, value) => hasLabel(labels, value),
-    'label!': ({ labels }, value) => !hasLabel(labels, value),
+    ...untilJudge<NetworkDetail>(flags.list('filter'), context.now(), ({ createdAt }) => createdAt),
+    ...labelJudges(({ labels }) => labels),
   });
   const question =
     'WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] ';

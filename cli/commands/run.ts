@@ -112,19 +112,27 @@ export const environmentOf = async (
   lookup: NodeJS.ProcessEnv,
   fileFlag = 'env-from-file',
 ): Promise<Record<string, string>> => {
-  const result: Record<string, string> = {};
-  for (const path of flags.list(fileFlag)) {
-    for (const [key, value] of envFileOf(
-      { path, text: await readEnvFile(resolve(context.cwd, path), context.interrupts.signal) },
-      lookup,
-    )) {
-      result[key] = value;
-    }
-  }
+  const result = await readVariables(context, flags.list(fileFlag), lookup);
   for (const entry of flags.list('env')) {
     const value = entry.includes('=') ? entry.slice(entry.indexOf('=') + 1) : lookup[entry];
     if (value !== undefined) {
       result[entry.split('=', 1)[0] ?? ''] = value;
+    }
+  }
+  return result;
+};
+
+/** `KEY=VALUE` of files, the last of a key; a bare name takes the value of `lookup`. */
+export const readVariables = async (
+  context: CliContext,
+  paths: readonly string[],
+  lookup: NodeJS.ProcessEnv,
+): Promise<Record<string, string>> => {
+  const result: Record<string, string> = {};
+  for (const path of paths) {
+    const text = await readEnvFile(resolve(context.cwd, path), context.interrupts.signal);
+    for (const [key, value] of envFileOf({ path, text }, lookup)) {
+      result[key] = value;
     }
   }
   return result;

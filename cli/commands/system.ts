@@ -1,9 +1,6 @@
-import { HyprError } from '../../base/errors.ts';
 import { sanitiseText } from '../../base/sanitise.ts';
-import type { PruneOptions, PruneResult, UsageRow } from '../../engine/model/types.ts';
-import type { Handler, Invocation } from '../core/command-spec.ts';
-import { confirm } from '../core/confirm.ts';
-import type { CliContext } from '../core/context.ts';
+import type { UsageRow } from '../../engine/model/types.ts';
+import type { Handler } from '../core/command-spec.ts';
 import { formatListing } from '../format/output.ts';
 import { humanSize } from '../format/units.ts';
 
@@ -30,79 +27,6 @@ const usageRow = ({ type, total, active, size, reclaimable }: UsageRow): Record<
     Size: humanSize(size),
     Reclaimable: `${humanSize(reclaimable)}${share}`,
   };
-};
-
-const NOTHING: PruneOptions = { images: 'none', buildsOlderThan: undefined, volumes: false, toolchain: false };
-
-/** `hypr system prune`: images and builds that nothing uses. Stacks, running or stopped, keep what they have. */
-export const runSystemPrune: Handler = async (invocation) => {
-  const { flags } = invocation;
-  const all = flags.bool('all');
-  const volumes = flags.bool('volumes');
-  return await prune(invocation, {
-    command: 'hypr system prune',
-    removes: [
-      ...(volumes ? ['all anonymous volumes that no replica has'] : []),
-      all ? 'all images that no replica was made from' : 'all dangling images',
-      'the build cache',
-    ],
-    options: { images: all ? 'all' : 'dangling', buildsOlderThan: ageOf(flags.list('filter')) ?? 0, volumes, toolchain: true },
-  });
-};
-
-/** `hypr image prune`: images without a name; with `-a`, those that no replica was made from. */
-export const runImagePrune: Handler = async (invocation) => {
-  const all = invocation.flags.bool('all');
-  return await prune(invocation, {
-    command: 'hypr image prune',
-    removes: [all ? 'all images that no replica was made from' : 'all dangling images'],
-    options: { ...NOTHING, images: all ? 'all' : 'dangling' },
-  });
-};
-
-/** `hypr builder prune`: what builds keep to be faster next time. */
-export const runBuilderPrune: Handler = async (invocation) =>
-  await prune(invocation, {
-    command: 'hypr builder prune',
-    removes: ['the build cache'],
-    options: { ...NOTHING, buildsOlderThan: ageOf(invocation.flags.list('filter')) ?? 0 },
-  });
-
-const prune = async (
-  { context, flags }: Invocation,
-  plan: { command: string; removes: readonly string[]; options: PruneOptions },
-): Promise<number> => {
-  const list = plan.removes.map((what) => `  - ${what}\n`).join('');
-  const question = `WARNING! This will remove:\n${list}\nAre you sure you want to continue? [y/N] `;
-  if (!flags.bool('force') && !(await confirm(context, question, `${plan.command} --force`))) {
-    return 0;
-  }
-  const engine = await context.engine();
-  const pruned = await engine.prune(plan.options);
-  const unused = plan.options.volumes ? await (await engine.openObjects()).pruneVolumes({ all: false }) : { names: [], bytes: 0 };
-  report(context, { ...pruned, volumes: [...pruned.volumes, ...unused.names], bytes: pruned.bytes + unused.bytes });
-  return 0;
-};
-
-const report = ({ stdout }: CliContext, { images, volumes, bytes }: PruneResult): void => {
-  const block = (title: string, lines: readonly string[]): string =>
-    lines.length === 0 ? '' : `${title}:\n${lines.map((line) => `${sanitiseText(line)}\n`).join('')}\n`;
-  stdout.write(`${block('Deleted Volumes', volumes)}${block('Deleted Images', images)}Total reclaimed space: ${humanSize(bytes)}\n`);
-};
-
-const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 };
-
-/** `until=24h` → milliseconds. */
-const ageOf = (filters: readonly string[]): number | undefined => {
-  let age: number | undefined;
-  for (const filter of filters) {
-    const text = /^until=((?:\d+[smh])+)$/.exec(filter)?.[1];
-    if (text === undefined) {
-      throw new HyprError('HYPR_USAGE', `--filter: "${filter}" is not known`, { hint: 'write --filter until=24h' });
-    }
-    age = [...text.matchAll(/(\d+)([smh])/g)].reduce((sum, [, count, unit]) => sum + Number(count) * (UNITS[unit ?? ''] ?? 0), 0);
-  }
-  return age;
 };
 
 /**

@@ -91,7 +91,11 @@ const startAttached = async (invocation: Invocation, [machine, ...more]: Readonl
     const stdin = flags.tristate('interactive') === true && session.stdin;
     const tty = spec.process.tty && stdin && context.stdin.isTTY === true && context.stdout.isTTY === true;
     try {
-      const carried = carrySession(session, { tty, stdin, closeInput: true, detachKeys: DEFAULT_DETACH_KEYS, signals: true }, context);
+      const carried = carrySession(
+        session,
+        { tty, stdin, closeInput: true, detachKeys: flags.string('detach-keys') ?? DEFAULT_DETACH_KEYS, signals: true },
+        context,
+      );
       carried.catch(() => {});
       await stack.verb('start', undefined, { ...VERB_DEFAULTS, replicas: [status.name] }, () => {}, signal);
       return await carried;

@@ -5,7 +5,7 @@ import type { VolumeDetail } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { confirm } from '../core/confirm.ts';
 import { throwFailures } from '../core/print-error.ts';
-import { compileFilters, hasLabel, isYes, labelText, parseLabels } from '../format/filters.ts';
+import { compileFilters, hasLabel, isYes, labelJudges, labelText, parseLabels } from '../format/filters.ts';
 import { formatListing } from '../format/output.ts';
 import { humanSize } from '../format/units.ts';
 import { printObjects } from './print-objects.ts';
@@ -87,15 +87,23 @@ export const runVolumeRm: Handler = async ({ context, args, flags }) => {
 
 /** `volume prune`: anonymous volumes that no replica has; with `-a` those with a name, too. */
 export const runVolumePrune: Handler = async ({ context, flags }) => {
-  const all = flags.bool('all');
+  const filters = flags.list('filter');
+  const matches = compileFilters<Pick<VolumeDetail, 'labels'>>(filters, {
+    ...labelJudges(({ labels }) => labels),
+    all: (_, value) => isYes(value) || true,
+  });
+  const all = flags.bool('all') || filters.some((filter) => filter.startsWith('all=') && isYes(filter.slice('all='.length)));
   const what = all ? 'all volumes that no replica has: data of stacks that are down' : 'all anonymous volumes that no replica has';
   const question = `WARNING! This will remove ${what}.\nAre you sure you want to continue? [y/N] `;
   if (!flags.bool('force') && !(await confirm(context, question, `hypr volume prune${all ? ' --all' : ''} --force`))) {
     return 0;
   }
   const engine = await context.engine();
-  const anonymous = await engine.prune({ images: 'none', buildsOlderThan: undefined, volumes: true, toolchain: false });
-  const named = await (await engine.openObjects()).pruneVolumes({ all });
+  // Those of stacks that are gone have no labels.
+  const anonymous = matches({ labels: {} })
+    ? await engine.prune({ images: 'none', buildsOlderThan: undefined, volumes: true, toolchain: false })
+    : { volumes: [], bytes: 0 };
+  const named = await (await engine.openObjects()).pruneVolumes({ all, matches });
   const names = [...anonymous.volumes, ...named.names];
   const list = names.length === 0 ? '' : `Deleted Volumes:\n${names.map((name) => `${name}\n`).join('')}\n`;
   context.stdout.write(`${list}Total reclaimed space: ${humanSize(anonymous.bytes + named.bytes)}\n`);

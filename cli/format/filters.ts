@@ -1,9 +1,10 @@
 import { HyprError } from '../../base/errors.ts';
+import { parseMoment } from './time.ts';
 
 /** The predicate for each key of `--filter KEY=VALUE`. */
 export type Judges<T> = Readonly<Record<string, (thing: T, value: string) => boolean>>;
 
-/** As docker: values of one key are alternatives (except labels), and all keys have to match. Throws HYPR_USAGE for an unknown key. */
+/** As docker: values of one key are alternatives (except those of `label` and `label!`), and all keys have to match. Throws HYPR_USAGE for an unknown key. */
 export const compileFilters = <T>(filters: readonly string[], judges: Judges<T>): ((thing: T) => boolean) => {
   const wanted = new Map<string, string[]>();
   for (const filter of filters) {
@@ -20,8 +21,21 @@ export const compileFilters = <T>(filters: readonly string[], judges: Judges<T>)
   return (thing) =>
     [...wanted].every(([key, values]) => {
       const holds = (value: string): boolean => judges[key]?.(thing, value) === true;
-      return key === 'label' ? values.every(holds) : values.some(holds);
+      return key === 'label' || key === 'label!' ? values.every(holds) : values.some(holds);
     });
+};
+
+/** What every `prune` of docker's knows of labels. */
+export const labelJudges = <T>(labelsOf: (thing: T) => Readonly<Record<string, string>>): Judges<T> => ({
+  label: (thing, value) => hasLabel(labelsOf(thing), value),
+  'label!': (thing, value) => !hasLabel(labelsOf(thing), value),
+});
+
+/** `until` of docker's `prune`: what was made before a time, or longer ago than a duration. Throws HYPR_USAGE at once for what is neither. */
+export const untilJudge = <T>(filters: readonly string[], now: number, createdOf: (thing: T) => number): Judges<T> => {
+  const values = filters.filter((filter) => filter.startsWith('until=')).map((filter) => filter.slice('until='.length));
+  const limits = new Map(values.map((value) => [value, parseMoment(value, { flag: 'filter until', now })]));
+  return { until: (thing, value) => createdOf(thing) < (limits.get(value) ?? 0) };
 };
 
 /** `KEY` or `KEY=VALUE`. */

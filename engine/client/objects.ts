@@ -5,7 +5,7 @@ import { diskUsage } from '../../base/host/disk-usage.ts';
 import { diskError } from '../../base/host/files.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
 import { serviceConfigHash } from '../../compose/config/config-hash.ts';
-import type { ObjectApi, ReplicaDetail, VolumeDetail } from '../model/object-types.ts';
+import type { ObjectApi, PruneVolumes, ReplicaDetail, VolumeDetail } from '../model/object-types.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
 import { ANONYMOUS_LABEL, refuseBadVolumeName } from '../model/volume-name.ts';
 import { replicaStatus } from '../replica/status.ts';
@@ -38,18 +38,7 @@ export const openObjects = (paths: HomePaths = homePaths()): ObjectApi => {
     addFiles: (id, files) => addFiles(paths, id, files),
     createVolume: (name, labels) => createVolume(paths, name, labels),
     removeVolume: (name) => removeVolume(paths, name),
-    pruneVolumes: async ({ all }) => {
-      const names: string[] = [];
-      let bytes = 0;
-      for (const { name, path, labels, users } of read(listVolumes)) {
-        if (users.length === 0 && (all || labels[ANONYMOUS_LABEL] !== undefined)) {
-          bytes += await diskUsage(path);
-          await removeVolume(paths, name);
-          names.push(name);
-        }
-      }
-      return { names, bytes };
-    },
+    pruneVolumes: (options) => pruneVolumes(paths, read(listVolumes), options),
   };
 };
 
@@ -131,6 +120,38 @@ const createVolume = async (paths: HomePaths, name: string, labels: Readonly<Rec
     state.putVolume({ name, stack: '', key: name, form: 'folder', path, labels, createdAt: Date.now() });
   } finally {
     state.close();
+  }
+};
+
+const pruneVolumes = async (
+  paths: HomePaths,
+  volumes: readonly VolumeDetail[],
+  { all, matches = () => true }: PruneVolumes,
+): Promise<{ names: string[]; bytes: number }> => {
+  const names: string[] = [];
+  let bytes = 0;
+  for (const volume of volumes) {
+    if (volume.users.length === 0 && (all || volume.labels[ANONYMOUS_LABEL] !== undefined) && matches(volume)) {
+      const size = await diskUsage(volume.path);
+      if (await isRemoved(paths, volume.name)) {
+        bytes += size;
+        names.push(volume.name);
+      }
+    }
+  }
+  return { names, bytes };
+};
+
+/** False for one that got a user meanwhile, or that another prune removed. */
+const isRemoved = async (paths: HomePaths, name: string): Promise<boolean> => {
+  try {
+    await removeVolume(paths, name);
+    return true;
+  } catch (error) {
+    if (error instanceof HyprError && (error.code === 'VOLUME_IN_USE' || error.code === 'NOT_FOUND')) {
+      return false;
+    }
+    throw error;
   }
 };
 

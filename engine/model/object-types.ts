@@ -143,8 +143,14 @@ export interface ObjectApi {
   createVolume(name: string, labels: Readonly<Record<string, string>>): Promise<void>;
   /** Throws VOLUME_IN_USE, NOT_FOUND. */
   removeVolume(name: string): Promise<void>;
-  /** Removes anonymous volumes that no replica mounts, with `all` those with a name, too; returns their names and the bytes freed. */
-  pruneVolumes(options: { readonly all: boolean }): Promise<{ readonly names: readonly string[]; readonly bytes: number }>;
+  /** Removes anonymous volumes that no replica mounts, with `all` those with a name, too; gives their names and the bytes freed. */
+  pruneVolumes(options: PruneVolumes): Promise<{ readonly names: readonly string[]; readonly bytes: number }>;
+}
+
+export interface PruneVolumes {
+  readonly all: boolean;
+  /** Those that may be removed; absent: every one. */
+  readonly matches?: (volume: VolumeDetail) => boolean;
 }
 
 /** What `system df -v` tells of each thing; sizes are bytes on disk, times milliseconds. */

@@ -112,6 +112,17 @@ describe('volume', () => {
     expect(err).toContain(why);
   });
 
+  test('volume prune --filter: by labels, and all of them', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'volume prune -f --filter label=x --filter all=1')).toBe(0);
+    // Those of stacks that are gone have no labels.
+    expect(context.fake.call('prune')).toBeUndefined();
+    expect(context.stdout.text).toContain('old_data');
+    const others = fakeContext();
+    expect(await run(others, 'volume prune -f --filter label!=x')).toBe(0);
+    expect(others.fake.call('prune')?.args).toMatchObject([{ volumes: true }]);
+  });
+
   test('prune takes anonymous volumes that no replica has, with -a those with a name, too', async () => {
     const context = fakeContext();
     expect(await run(context, 'volume prune -f')).toBe(0);
@@ -123,6 +134,7 @@ describe('volume', () => {
     await type('volume create spare');
     await type(`volume create left --label ${ANONYMOUS_LABEL}=`);
     const objects = openObjects(homePaths(join(stack.dir, 'home')));
+    expect((await objects.pruneVolumes({ all: true, matches: ({ name }) => name === 'none' })).names).toEqual([]);
     expect((await objects.pruneVolumes({ all: false })).names).toEqual(['left']);
     expect((await objects.pruneVolumes({ all: true })).names).toEqual(['spare']);
   });

@@ -6,7 +6,7 @@ import { showUsage } from '../../../cli/commands/system-usage.ts';
 import type { ReplicaState } from '../../../engine/model/events.ts';
 import type { Image, ReplicaDetail } from '../../../engine/model/types.ts';
 import { fakeContext, run } from '../support/fake-context.ts';
-import { replica } from '../support/fake-engine.ts';
+import { NOW, replica } from '../support/fake-engine.ts';
 
 const machineOf = (state: ReplicaState) => ({ stack: 'shop', status: replica({ service: 'web', state }) }) as ReplicaDetail;
 
@@ -103,6 +103,39 @@ describe('system', () => {
     expect(context.stdout.text).toBe(
       options.volumes ? `Deleted Volumes:\nf00d\n\n${images}Total reclaimed space: 2.2MB\n` : `${images}Total reclaimed space: 1.2MB\n`,
     );
+  });
+
+  test.each([
+    ['image prune -af --filter label=tier=web', ['sha256:b']],
+    ['image prune -af --filter label!=tier=web', ['sha256:a', 'sha256:c']],
+    ['image prune -af --filter label!=tier=web --filter label!=old', ['sha256:a']],
+    ['image prune -f --filter dangling=false --filter until=2020-01-01T00:00:00Z', ['sha256:c']],
+    ['system prune -f --filter until=1577836800', ['sha256:c']],
+  ])('%s takes only what matches', async (line, imageIds) => {
+    const context = fakeContext();
+    const image = (id: string, created: number, Labels: Record<string, string>) =>
+      ({ id, created, config: { Labels } }) as unknown as Image;
+    context.fake.images = [image('sha256:a', NOW, {}), image('sha256:b', NOW, { tier: 'web' }), image('sha256:c', 0, { old: '1' })];
+    expect(await run(context, line)).toBe(0);
+    expect(context.fake.call('prune')?.args).toMatchObject([{ imageIds }]);
+  });
+
+  test('what has labels alone keeps the build cache, and a filter that is not known removes nothing', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'system prune -f --volumes --filter label=x')).toBe(0);
+    expect(context.fake.call('prune')?.args).toMatchObject([{ buildsOlderThan: undefined, volumes: false, toolchain: false }]);
+    for (const [line, why] of [
+      ['image prune -f --filter nonsense=1', "invalid filter 'nonsense'"],
+      ['system prune -f --filter dangling=true', "invalid filter 'dangling'"],
+      ['system prune -f --volumes --filter until=1h', 'The "until" filter is not supported with "--volumes"'],
+      ['volume prune -f --filter until=1h', "invalid filter 'until'"],
+      ['container prune -f --filter until=soon', 'does not understand "soon"'],
+    ] as const) {
+      const made = fakeContext();
+      expect(await run(made, line)).toBe(1);
+      expect(made.stderr.text).toContain(why);
+      expect(made.fake.call('prune')).toBeUndefined();
+    }
   });
 
   test('nothing is removed without a yes', async () => {
