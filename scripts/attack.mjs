@@ -38,6 +38,8 @@ if (process.argv.includes('--page')) {
 const folder = mkdtempSync(join(tmpdir(), 'hypr-attack-'));
 try {
   await ensureBuilt();
+  // Those on fences and gateways need the programs of this home: without them they would not be tried.
+  await run(join(root, 'bin', 'hypr'), ['setup'], { stdio: ['ignore', 'ignore', 'inherit'] });
   const fast = process.argv.includes('--fast');
   const attacks = fast ? ATTACKS.filter((attack) => !needsMachines(attack)) : ATTACKS;
   const outcomes = [];

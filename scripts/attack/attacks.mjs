@@ -41,6 +41,24 @@ export const ATTACKS = [
     'tells nothing of one that was moved out',
   ],
   [
+    'Guests fill their shares with folders until the user may watch no more',
+    'less than half for all of a stack',
+    'test/vmm/devices/watch-folder.test.ts',
+    'leaves half of what the user may watch to others',
+  ],
+  [
+    'A guest has folders of the host watched that it does not share',
+    'by tags of its own shares',
+    'test/engine/replica/edits/share-watch.test.ts',
+    'have no folder of this host watched by a name',
+  ],
+  [
+    'What a stopped service left on its disks gets out when its files are read',
+    'no network, no ports, no socket',
+    'test/engine/stack/files-at-rest.test.ts',
+    'gets no way out',
+  ],
+  [
     'A bound file gives its folder',
     'a folder with one file',
     'test/vmm/jail/share.test.ts',
@@ -143,6 +161,24 @@ export const ATTACKS = [
     'seccomp',
     'test/vmm/zygote/zygote.vm.test.ts',
     'may start no program and make no process',
+  ],
+  [
+    'QEMU, taken over, says without end that it has stopped, and answers nothing',
+    'one question at a time',
+    'test/vmm/qemu/machine.test.ts',
+    'is asked about once at a time when QEMU says',
+  ],
+  [
+    'QEMU, taken over, says without end that its guest goes on',
+    'one request at a time',
+    'test/engine/replica/boot/guest-clock.test.ts',
+    'is asked for once at a time by a machine',
+  ],
+  [
+    'A machine makes itself impossible to take over, to be ended or never to end',
+    'kept, and ended by a stop at once',
+    'test/engine/stack/recover-kept.test.ts',
+    'is ended by a stop, at once',
   ],
   // The agent is the guest's.
   [

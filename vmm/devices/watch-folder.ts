@@ -24,7 +24,20 @@ export interface WatchFolderInput {
  * watched. Who is slow is told that news were lost. Throws VMM_START where the folder cannot be watched.
  */
 export async function* watchFolder({ program, path, signal }: WatchFolderInput): AsyncGenerator<FolderChange[]> {
-  const most = mostFolders(await readFile('/proc/sys/fs/inotify/max_user_watches', 'utf8').catch(() => ''));
+  const limit = await readFile('/proc/sys/fs/inotify/max_user_watches', 'utf8').catch(() => '');
+  const most = mostFolders(limit, watching);
+  watching += 1;
+  try {
+    yield* watchUpTo(most, { program, path, signal });
+  } finally {
+    watching -= 1;
+  }
+}
+
+/** How many folders this process watches. */
+let watching = 0;
+
+async function* watchUpTo(most: number, { program, path, signal }: WatchFolderInput): AsyncGenerator<FolderChange[]> {
   const child = spawn(program, ['--watch', path, String(most)], { cwd: '/', env: childEnv(), stdio: ['ignore', 'pipe', 'pipe'] });
   const leave = onAbort(signal, () => child.kill('SIGKILL'));
   let said = '';
@@ -52,10 +65,14 @@ export async function* watchFolder({ program, path, signal }: WatchFolderInput):
   }
 }
 
-/** Pure: how many folders one share may have watched, by what the kernel allows a user. */
-export const mostFolders = (limit: string): number => {
+/**
+ * Pure: how many folders one share may have watched, by what the kernel allows a user. A guest makes as many folders as it likes: beside others each
+ * has half of what the one before has, so that all of a stack together have less than half.
+ */
+export const mostFolders = (limit: string, others = 0): number => {
   const all = Number.parseInt(limit, 10);
-  return Math.max(1, Math.min(MOST_FOLDERS, Math.floor((Number.isNaN(all) ? 8_192 : all) * PART_OF_LIMIT)));
+  const part = ((Number.isNaN(all) ? 8_192 : all) * PART_OF_LIMIT) / 2 ** others;
+  return Math.max(1, Math.min(MOST_FOLDERS, Math.floor(part)));
 };
 
 const KINDS: Readonly<Record<string, FolderChange['kind']>> = { w: 'written', n: 'appeared', g: 'gone', a: 'lost', l: 'limit', r: 'ready' };

@@ -46,6 +46,8 @@ export class QemuMachine implements Machine {
   #killed = false;
   #released = false;
   #crash: string | undefined;
+  #hasStopped = false;
+  #isLooking = false;
   readonly #hold: DiskHold;
   #onHold: (held: boolean) => void = () => {};
   #onResume: () => void = () => {};
@@ -233,8 +235,22 @@ export class QemuMachine implements Machine {
       this.#onResume();
     } else if (event === 'STOP') {
       // This event also follows our own `stop`, in which case the state is `paused`.
-      void this.#endIfDead().catch(() => {});
+      this.#hasStopped = true;
+      void this.#lookWhy();
     }
+  }
+
+  /** One question at a time: a QEMU that was taken over may say that it has stopped without end, and answer nothing. */
+  async #lookWhy(): Promise<void> {
+    if (this.#isLooking) {
+      return;
+    }
+    this.#isLooking = true;
+    while (this.#hasStopped) {
+      this.#hasStopped = false;
+      await this.#endIfDead().catch(() => {});
+    }
+    this.#isLooking = false;
   }
 
   async #endIfDead(): Promise<void> {

@@ -15,6 +15,8 @@ const hostOffset = (): number => Date.now() - performance.now();
 export class GuestClock {
   readonly #row: Pick<VmRow, 'name' | 'spec'>;
   #offset = hostOffset();
+  #isSetting = false;
+  #isDue = false;
 
   /** That of a replica in the machine of another is that other's. */
   constructor(row: Pick<VmRow, 'name' | 'spec'>) {
@@ -28,8 +30,27 @@ export class GuestClock {
     return Math.abs(this.#offset - before) >= NOTABLE_MS;
   }
 
-  /** Never rejects: a guest with a late clock is better than none. */
+  /**
+   * Sets it now, or once more after the answer to the last time: a machine that was taken over may say without end that it goes on, and its
+   * guest need not answer. Never rejects: a guest with a late clock is better than none.
+   */
   async set(guest: Pick<GuestClient, 'setClock'>): Promise<void> {
+    this.#isDue = true;
+    if (this.#isSetting) {
+      return;
+    }
+    this.#isSetting = true;
+    try {
+      while (this.#isDue) {
+        this.#isDue = false;
+        await this.#setOnce(guest);
+      }
+    } finally {
+      this.#isSetting = false;
+    }
+  }
+
+  async #setOnce(guest: Pick<GuestClient, 'setClock'>): Promise<void> {
     if (this.#row.spec.shares === undefined) {
       await guest.setClock(Date.now()).catch((error: unknown) => {
         log.warn('the clock of a guest may be late', { replica: this.#row.name, error: messageOf(error) });

@@ -18,6 +18,19 @@ describe('files of a replica that does not run', () => {
     expect(stack.actions('start')).toEqual(['start shop-web-1']);
   });
 
+  test("what was left on its disks gets no way out: no docker's socket, ports or names, whatever the service has", async () => {
+    const stack = openTestStack();
+    const socket = { type: 'bind', source: '/var/run/docker.sock', target: '/var/run/docker.sock' } as const;
+    await stack.up(shopOf(stack, { web: { volumes: [socket], ports: [{ target: 80, published: '8080' }], extra_hosts: ['a=10.0.0.1'] } }));
+    await stack.verb('stop');
+    const files = await stack.supervisor.filesAtRest(stack.replica('shop-web-1'), { volumes: true }, signal);
+    const { config } = stack.platform.guest('shop-web-1');
+    expect(JSON.stringify(config?.mounts)).not.toContain('docker.sock');
+    expect([config?.nics, config?.hosts, stack.platform.published.size]).toEqual([[], [], 0]);
+    expect(stack.platform.nets.size).toBeLessThanOrEqual(1);
+    await files[Symbol.asyncDispose]();
+  });
+
   test('it starts only when they are closed', async () => {
     const stack = openTestStack();
     await stack.up(shopOf(stack, { web: {} }), { noStart: true });

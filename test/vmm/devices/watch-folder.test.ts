@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -159,6 +159,37 @@ describe('how many folders one share may have watched', () => {
     ['', 2_048],
   ])('is of %j a quarter within bounds: %i', (limit, most) => {
     expect(mostFolders(limit)).toBe(most);
+  });
+
+  it('leaves half of what the user may watch to others, however many shares a guest fills with folders', () => {
+    const all = Array.from({ length: 100 }, (_, others) => mostFolders('65536', others));
+    expect(all.slice(0, 3)).toEqual([16_384, 8_192, 4_096]);
+    expect(all.reduce((sum, most) => sum + most, 0)).toBeLessThan(65_536 / 2 + 100);
+  });
+
+  it('is less beside others, and as before when they have ended', async () => {
+    const dir = tempDir();
+    const program = join(dir, 'said');
+    writeFileSync(program, `#!/bin/sh\necho "$3" >> ${dir}/most; printf 'r\\0'; exec sleep 600\n`, { mode: 0o755 });
+    const begin = async () => {
+      const controller = new AbortController();
+      const changes = watchFolder({ program, path: dir, signal: controller.signal });
+      await changes.next();
+      return async () => {
+        controller.abort();
+        await changes.return(undefined);
+      };
+    };
+    // As many as it takes where a user may watch a million.
+    const ends = [];
+    for (let count = 0; count < 8; count += 1) {
+      ends.push(await begin());
+    }
+    await Promise.all(ends.map((end) => end()));
+    await (await begin())();
+    const told = readFileSync(join(dir, 'most'), 'utf8').trim().split('\n').map(Number);
+    expect(told[8]).toBe(told[0]);
+    expect(told[7]).toBeLessThan(told[0] ?? 0);
   });
 });
 

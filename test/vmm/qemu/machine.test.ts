@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { exists } from '../../../base/host/files.ts';
 import { identifyProcess, isAlive } from '../../../base/host/process.ts';
@@ -37,10 +37,18 @@ const makeMachine = async (status = 'running') => {
   let close: () => void = () => {};
   const said: string[] = [];
   const failing = new Set<string>();
+  const held = new Map<string, Promise<void>>();
+  /** What is asked gets no answer until the function is called. */
+  const hold = (command: string) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    held.set(command, promise);
+    return resolve;
+  };
   const unknown = new Set<string>();
   const qmp = {
     run: async (command: string, args?: { up?: boolean }) => {
       said.push(args?.up === undefined ? command : `${command} ${args.up ? 'up' : 'down'}`);
+      await held.get(command);
       if (failing.has(command)) {
         throw new Error(`no ${command}`);
       }
@@ -64,7 +72,7 @@ const makeMachine = async (status = 'running') => {
     close();
   };
   child.once('exit', () => close());
-  return { machine, child, said, failing, unknown, end, say: (event: string) => listener({ event, data: {} }), close: () => close() };
+  return { machine, child, said, hold, failing, unknown, end, say: (event: string) => listener({ event, data: {} }), close: () => close() };
 };
 
 describe('the end of a machine', () => {
@@ -108,6 +116,19 @@ describe('the end of a machine', () => {
     });
     say('RESUME');
     expect(told).toBe(1);
+    expect((await machine.kill()).reason).toBe('killed');
+  });
+
+  it('is asked about once at a time when QEMU says without end that it has stopped, and answers nothing', async () => {
+    const { machine, said, say, hold } = await makeMachine('paused');
+    const answer = hold('query-status');
+    for (let count = 0; count < 10_000; count += 1) {
+      say('STOP');
+    }
+    const asked = () => said.filter((command) => command === 'query-status').length;
+    expect(asked()).toBe(1);
+    answer();
+    await vi.waitFor(() => expect(asked()).toBe(2), 10_000);
     expect((await machine.kill()).reason).toBe('killed');
   });
 

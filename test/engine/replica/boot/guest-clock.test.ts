@@ -71,6 +71,21 @@ describe('the clock of a guest', () => {
     }
   });
 
+  it('is asked for once at a time by a machine that says without end that it goes on', async () => {
+    const { stack } = await runningWeb();
+    const clock = new GuestClock(stack.replica('shop-web-1').row);
+    let answer = () => {};
+    const setClock = vi.fn(() => new Promise<void>((resolve) => (answer = resolve)));
+    const all = Promise.all(Array.from({ length: 10_000 }, () => clock.set({ setClock })));
+    await waitTurn();
+    expect(setClock).toHaveBeenCalledTimes(1);
+    answer();
+    await vi.waitFor(() => expect(setClock).toHaveBeenCalledTimes(2), 10_000);
+    answer();
+    await all;
+    expect(setClock).toHaveBeenCalledTimes(2);
+  });
+
   it('is not set by a replica in the machine of another', async () => {
     const { stack } = await runningWeb();
     const { row } = stack.replica('shop-web-1');

@@ -59,6 +59,14 @@ describe('programs that watch a share', () => {
     expect((await until(2))[1]).toEqual({ share: 'share1', written: ['a'], appeared: [], gone: [], folders: [] });
   });
 
+  it('have no folder of this host watched by a name that is none of their shares, by a file, or by one that is to be read only', () => {
+    const { watched, run, watch } = open([share('share0', { readOnly: true }), share('share1', { file: true })]);
+    for (const tag of ['share0', 'share1', 'share2', '', '..', '/host', '__proto__', 'x'.repeat(100_000)]) {
+      watch.begin(run, tag);
+    }
+    expect(watched).toEqual([]);
+  });
+
   it('hear what comes while the guest is busy afterwards, together', async () => {
     const { changes, run, watch, until, answerBy } = open([share('share0')]);
     watch.begin(run, 'share0');
