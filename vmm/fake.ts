@@ -1,8 +1,18 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import type { Machine, MachineExit, MachineRecord, MachineSpec, NicSpec, SavedMachine, Vmm } from './model/machine.ts';
-import { nicPlaces } from './qemu/nics.ts';
+import type {
+  DiskSpec,
+  Machine,
+  MachineExit,
+  MachineRecord,
+  MachineSpec,
+  NicSpec,
+  PluggedDisk,
+  SavedMachine,
+  Vmm,
+} from './model/machine.ts';
+import { nicPlaces, unusedPorts } from './qemu/nics.ts';
 
 /** What a test can do to a fake machine, and see of it. */
 export interface FakeMachine extends Machine {
@@ -142,6 +152,16 @@ class FakeMachineImpl implements FakeMachine {
 
   async unplugNic(mac: string): Promise<void> {
     this.record = { ...this.record, nics: nicPlaces(this.record).filter((each) => each.mac !== mac) };
+  }
+
+  async plugDisk(disk: DiskSpec): Promise<PluggedDisk> {
+    const plugged = this.record.plugged ?? [];
+    this.record = { ...this.record, plugged: [...plugged, { disk, port: unusedPorts(this.record)[0] ?? 0 }] };
+    return { unplug: () => this.unplugDisk(disk.serial) };
+  }
+
+  async unplugDisk(serial: string): Promise<void> {
+    this.record = { ...this.record, plugged: (this.record.plugged ?? []).filter(({ disk }) => disk.serial !== serial) };
   }
 
   onResume(listener: () => void): void {

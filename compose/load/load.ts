@@ -40,10 +40,7 @@ export const loadProject = async (options: LoadOptions): Promise<LoadedProject> 
     (project) => (options.resolveEnv === false ? project : resolveEnvFiles(project, { cwd: options.cwd, locate, signal: options.signal })),
     (project) =>
       options.resolveEnv === false ? project : resolveLabelFiles(project, { cwd: options.cwd, locate, signal: options.signal }),
-    (project) =>
-      options.uniqueNames === false || (options.services ?? []).length > 0
-        ? project
-        : check(options, () => checkContainerNames(project, locate), project),
+    (project) => (options.uniqueNames === false ? project : check(options, () => checkContainerNames(project, locate), project)),
   ];
   let project = buildProject(tree, { name, found });
   for (const step of steps) {

@@ -1,6 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import type { GuestClient } from '../../guest/types.ts';
-import type { Machine, MachineExit, MachineRecord, SavedMachine } from '../../vmm/model/machine.ts';
+import type { DiskSpec, Machine, MachineExit, MachineRecord, SavedMachine } from '../../vmm/model/machine.ts';
+import { unplugDisks } from './late-disks.ts';
 
 /** How long a guest that has answered `powerOff`, or was told to end, has to go. */
 const GONE_MS = 5_000;
@@ -15,6 +16,10 @@ export interface JoinedMachineOptions {
   readonly member: string;
   /** The member's own agent. */
   readonly guest: GuestClient;
+  /** Whether another one in the machine uses a disk that was plugged in. */
+  readonly isUsed: (disk: DiskSpec) => boolean;
+  /** Called once it has ended and the disks are out that nobody uses any more. */
+  readonly onUnplugged: () => void;
 }
 
 /**
@@ -97,6 +102,11 @@ export class JoinedMachine implements Machine {
 
   async delete(): Promise<void> {
     await this.kill();
+    const { host, isUsed, onUnplugged } = this.#options;
+    if (!this.#withHost && host.machine.record.plugged?.length) {
+      await Promise.race([unplugDisks(host.machine, isUsed), host.machine.exited]);
+      onUnplugged();
+    }
   }
 
   memory(): Promise<number> {

@@ -30,6 +30,9 @@ export interface Lender {
 /** Virtual size of volume and writable disks: sparse, so only what is written costs anything. */
 export const DISK_MIB = 64 * 1024;
 
+/** For disks of one-offs, in a machine that others have joined. */
+const ONE_OFF_PORTS = 4;
+
 /** The disks and folders of one replica. */
 export interface ReplicaDisks {
   readonly root: { readonly path: string; readonly format: 'raw' | 'vmdk' };
@@ -66,7 +69,7 @@ export const machineSpec = (parts: MachineParts): MachineSpec => {
     memoryMib: parts.memoryMib,
     disks: all.flatMap(({ disks }) => disks),
     nics: parts.nics.map(({ mac, mtu }, index) => ({ id: `n${index}`, mac, mtu })),
-    nicPorts: NIC_PORTS,
+    nicPorts: NIC_PORTS + (all.length > 1 ? ONE_OFF_PORTS : 0),
     shares: all.flatMap(({ shares }) => shares),
     ...(parts.siblings > 0 ? { siblings: parts.siblings } : {}),
     ...(parts.nested ? { nested: true } : {}),
@@ -80,7 +83,7 @@ export const memberName = ({ id }: { readonly id: string }): string => `m${short
 export const rootSerial = (member: string): string => `${member}root`;
 
 /** `member`: what its serials and tags begin with; empty for the machine's own service. */
-const devices = (parts: ReplicaDisks, member: string): { readonly disks: DiskSpec[]; readonly shares: ShareSpec[] } => {
+export const devices = (parts: ReplicaDisks, member: string): { readonly disks: DiskSpec[]; readonly shares: ShareSpec[] } => {
   const disks: DiskSpec[] = [
     { serial: rootSerial(member), path: parts.root.path, format: parts.root.format, readOnly: true },
     { serial: `${member}upper`, path: parts.upper, format: 'raw', readOnly: false, blank: { sizeMib: DISK_MIB, label: 'upper' } },
@@ -116,15 +119,19 @@ export const machineConfig = (input: {
   readonly machineId: string;
   /** What the serials of its disks begin with, in the machine of another. */
   readonly member?: string;
+  /** The names of those of its disks and shares that the machine has already under another one. */
+  readonly known?: ReadonlyMap<string, string>;
 }): MachineConfig => ({
   hostname: input.spec.hostname,
   ...(input.spec.domainname ? { domainname: input.spec.domainname } : {}),
   machineId: input.machineId,
   entropy: randomBytes(64),
   clock: Date.now(),
-  root: { disk: rootSerial(input.member ?? ''), upper: `${input.member ?? ''}upper`, readOnly: input.spec.readOnly },
+  root: { disk: named(input, rootSerial(input.member ?? '')), upper: `${input.member ?? ''}upper`, readOnly: input.spec.readOnly },
   mounts: input.parts.mounts
-    .flatMap((backed, index) => mountConfig(backed, `${input.member ?? ''}vol${index}`, `${input.member ?? ''}share${index}`))
+    .flatMap((backed, index) =>
+      mountConfig(backed, named(input, `${input.member ?? ''}vol${index}`), named(input, `${input.member ?? ''}share${index}`)),
+    )
     .concat(shmConfig(input.spec)),
   nics: input.parts.nics,
   resolver: input.resolver,
@@ -132,6 +139,8 @@ export const machineConfig = (input: {
   files: [...input.files, ...input.parts.mounts.flatMap(copiedFile)],
   sysctls: input.spec.sysctls,
 });
+
+const named = ({ known }: { readonly known?: ReadonlyMap<string, string> }, name: string): string => known?.get(name) ?? name;
 
 const isReadOnly = (mount: ReplicaMount): boolean => mount.readOnly;
 

@@ -71,6 +71,7 @@ export const describeDesired = async (input: {
         imageId: input.images[service]?.id ?? '',
         networks: ownNetworks(spec),
         volumes: volumesOf(oneOff.project, service),
+        ...(spec.shares === undefined ? {} : { shares: spec.shares }),
         nameOf: () => oneOff.name,
         oneOff: true,
       };

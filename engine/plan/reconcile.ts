@@ -215,7 +215,7 @@ class Reconciliation {
   #bootOneOff(service: string, wanted: DesiredService): void {
     const target = { replica: wanted.nameOf(1), service, number: 1 };
     const created = this.#plan.add({ type: 'create', ...target }, 'a one-off', this.#resources.nodesOf(wanted));
-    this.#plan.add({ type: 'boot', ...target }, 'a one-off', [created]);
+    this.#plan.add({ type: 'boot', ...target }, 'a one-off', [created, ...this.#replicas.machineNodes(target)]);
     this.#replicas.conditions(service);
   }
 

@@ -94,13 +94,13 @@ export class ReplicaPlan {
   /** Boots it and, once its service's conditions hold, starts it; gives the node after which it has started. */
   start(target: ReplicaTarget, cause: string, after: readonly number[]): number[] {
     const hooked = this.#preStart(target, after);
-    const machine = this.#machineNodes(target);
+    const machine = this.machineNodes(target);
     const booted = this.plan.add({ type: 'boot', ...target }, cause, [...after, ...machine, ...(hooked === undefined ? [] : [hooked])]);
     return [this.plan.add({ type: 'start', ...target }, cause, [booted, ...this.conditions(target.service)])];
   }
 
   /** A machine starts once those exist that run in it; they are prepared once its own service has started. */
-  #machineNodes({ replica, service }: ReplicaTarget): number[] {
+  machineNodes({ replica, service }: ReplicaTarget): number[] {
     const shares = this.desired.services[service]?.shares ?? this.observed.replicas.find(({ name }) => name === replica)?.spec.shares;
     return [...(this.#madeIn.get(replica) ?? []), ...(shares === undefined ? [] : (this.#started.get(shares.service) ?? []))];
   }

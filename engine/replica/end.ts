@@ -94,7 +94,7 @@ export class ReplicaEnd {
     await output.finish();
     const ended = endedPatch(this.#row, exit, gone);
     // What ended with a machine that it shares starts again with it, not by itself.
-    const together = run.machine instanceof JoinedMachine && run.machine.endedWithHost && !this.#row.stoppedByUser;
+    const together = run.machine instanceof JoinedMachine && run.machine.endedWithHost && !this.#row.stoppedByUser && !this.#row.oneOff;
     this.#parts.startsWithOwner ||= together;
     const { patch, begin } = this.#replacing || together ? { patch: ended, begin: () => {} } : this.#byPolicy(ended);
     record.update(patch);
@@ -158,9 +158,11 @@ export class ReplicaEnd {
     });
   }
 
-  /** As the machine ends that it shares, with which it starts again. */
+  /** As the machine ends that it shares, with which it starts again unless it is a one-off. */
   async stopWithOwner(): Promise<void> {
-    if (this.#parts.run?.process !== undefined) {
+    if (this.#row.oneOff) {
+      await this.stop(this.#row.spec.stopGraceMs);
+    } else if (this.#parts.run?.process !== undefined) {
       this.#parts.startsWithOwner = !this.#row.stoppedByUser;
       await this.stopToStartAgain();
     } else {

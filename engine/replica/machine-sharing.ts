@@ -12,11 +12,13 @@ const log = logger('sharing');
 export const machineSharing = (replicas: ReadonlyMap<string, Replica>): MachineSharing => {
   const membersOf = (owner: string): Replica[] => [...replicas.values()].filter(({ row }) => row.spec.shares?.replica === owner);
   return {
-    members: (owner) => membersOf(owner).map(({ row }) => row),
+    // A one-off joins once it runs.
+    members: (owner) => membersOf(owner).flatMap(({ row }) => (row.oneOff ? [] : [row])),
     owner: (name) => {
       const replica = replicas.get(name);
       return replica && { row: replica.row, run: replica.run };
     },
+    noteMachine: (name) => replicas.get(name)?.noteMachine(),
     isSilent: (name) => replicas.get(name)?.adoption.isPending === true,
     adopted: async (name) => void (await replicas.get(name)?.adoption.ended()),
     stopMembers: async (owner) => {

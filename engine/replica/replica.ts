@@ -148,6 +148,13 @@ export class Replica {
     await this.start(signal);
   }
 
+  /** Records its machine as it is now, with another disk or one less. */
+  noteMachine(): void {
+    if (this.run !== undefined) {
+      this.#parts.record.update({ machine: this.run.machine.record });
+    }
+  }
+
   /** Its machine is another's, which is about to end. */
   async stopWithOwner(): Promise<void> {
     await this.#parts.attempts.interrupt(`the machine of ${this.row.name} ends`);

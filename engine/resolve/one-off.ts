@@ -4,7 +4,6 @@ import type { MountConfig, PortConfig, Project, Service, VolumeConfig } from '..
 import { separatorOf } from '../model/names.ts';
 import type { RunOptions, UpOptions } from '../model/types.ts';
 import { unknownService } from './dependencies.ts';
-import { machineOwner } from './shared-machine.ts';
 
 /** A one-off in a plan: an extra replica of its service, beside the ordinary ones. */
 export interface OneOff {
@@ -16,24 +15,13 @@ export interface OneOff {
 
 /**
  * Applies the options of `run` to the model as docker compose does: only explicitly requested ports are published,
- * nothing restarts, and command line values override the file's. Throws COMPOSE_NO_SERVICE, HYPR_UNSUPPORTED. Pure except for the
+ * nothing restarts, and command line values override the file's. Throws COMPOSE_NO_SERVICE. Pure except for the
  * generated name.
  */
 export const describeOneOff = (project: Project, options: RunOptions): OneOff => {
   const service = project.services[options.service];
   if (service === undefined) {
     throw unknownService(project, options.service);
-  }
-  const owner = machineOwner(project, options.service);
-  if (owner !== undefined) {
-    throw new HyprError(
-      'HYPR_UNSUPPORTED',
-      `run is not supported for ${options.service}: it runs in the machine of ${owner}, which has its disks from the start`,
-      {
-        path: ['services', options.service, 'network_mode'],
-        hint: `run the command beside it: hypr exec ${options.service} COMMAND`,
-      },
-    );
   }
   const name = options.name ?? [project.name, options.service, 'run', randomBytes(6).toString('hex')].join(separatorOf(project));
   const volumes = options.volumes.flatMap((mount) => undeclaredVolume(project, mount));

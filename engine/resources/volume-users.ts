@@ -1,7 +1,8 @@
 import { sleep, withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { GuestClient } from '../../guest/types.ts';
-import type { Lender } from '../machine/machine-config.ts';
+import { type DiskSpec, disksOf } from '../../vmm/model/machine.ts';
+import { type Lender, memberName } from '../machine/machine-config.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
 import type { VmRow, VolumeRow } from '../state/records.ts';
@@ -9,7 +10,10 @@ import type { VmRow, VolumeRow } from '../state/records.ts';
 /** Gives the guest of a replica of this stack once it is prepared; undefined when its machine is gone or was not to be had. */
 export type AwaitGuest = (replica: string, signal: AbortSignal) => Promise<GuestClient | undefined>;
 
-const diskIn = (vm: VmRow, path: string) => (vm.machine ?? vm.saved?.machine)?.spec.disks.find((disk) => disk.path === path);
+const diskIn = (vm: VmRow, path: string) => {
+  const record = vm.machine ?? vm.saved?.machine;
+  return record && disksOf(record).find((disk) => disk.path === path);
+};
 
 const mounts = (vm: VmRow, volume: VolumeRow): boolean =>
   vm.spec.mounts.some((mount) => mount.kind === 'volume' && mount.volume === volume.name);
@@ -48,6 +52,20 @@ export const findKeeper = (
 };
 
 const isInMachine = (vm: VmRow, holder: VmRow): boolean => vm.stack === holder.stack && machineOf(vm.spec) === machineOf(holder.spec);
+
+/** Whether another replica in the machine of this one brought, or mounts, a disk that was plugged into it. */
+export const isUsedInMachine = (
+  disk: DiskSpec,
+  vm: VmRow,
+  { vms, volumes }: { readonly vms: readonly VmRow[]; readonly volumes: readonly VolumeRow[] },
+): boolean =>
+  vms.some(
+    (other) =>
+      other.id !== vm.id &&
+      hasMachine(other.state) &&
+      isInMachine(other, vm) &&
+      (disk.serial.startsWith(memberName(other)) || volumes.some((volume) => volume.path === disk.path && mounts(other, volume))),
+  );
 
 /** Throws VOLUME_IN_USE where another replica of the same machine has the disk: its guest is prepared only after this one's mounts. */
 export const refuseWithinMachine = (

@@ -18,7 +18,7 @@ import type { StateStore } from '../state/store.ts';
 import { backBind } from './back-bind.ts';
 import { discardVolume } from './discard-volume.ts';
 import { orphanDisks, orphanShared, removeNameless, volumeFolder } from './orphan-volumes.ts';
-import { type AwaitGuest, borrow, findKeeper, isBorrower, refuseWithinMachine } from './volume-users.ts';
+import { type AwaitGuest, borrow, findKeeper, isBorrower, isUsedInMachine, refuseWithinMachine } from './volume-users.ts';
 
 /** Volume names of the model that a service mounts. */
 export const volumesOf = (project: Project, service: string): string[] =>
@@ -230,6 +230,11 @@ export class StackVolumes {
   #keeper(volume: VolumeRow, spec: ReplicaSpec): VmRow | undefined {
     const others = this.#store.vms().filter((vm) => vm.stack !== this.#stack || vm.name !== spec.name);
     return findKeeper(others, volume, { stack: this.#stack, claimed: this.#claims.get(volume.name) });
+  }
+
+  /** Whether another replica in the machine of this one uses a disk that was plugged into it. */
+  isUsedInMachine(disk: DiskSpec, vm: VmRow): boolean {
+    return isUsedInMachine(disk, vm, { vms: this.#store.vms(), volumes: this.#store.volumes() });
   }
 
   /** Whether another replica's machine serves it a volume. */

@@ -112,7 +112,7 @@ const settleFound = async (found: Found, runOn: ReadonlySet<string>): Promise<st
   if (found.is === 'settled') {
     return found.message;
   }
-  if (shares !== undefined && !runOn.has(shares.replica)) {
+  if (shares !== undefined && !replica.row.oneOff && !runOn.has(shares.replica)) {
     return settleWithOwner(found, shares.replica);
   }
   if (found.is === 'to-start-again') {

@@ -91,7 +91,21 @@ export interface MachineRecord {
   readonly cgroup?: string;
   /** The NICs that it has now, once they are others than those of its spec. */
   readonly nics?: readonly NicPlace[];
+  /** The disks that were plugged in while it ran. */
+  readonly plugged?: readonly DiskPlace[];
 }
+
+/** A disk that was plugged into a running machine, and the port that it is in. */
+export interface DiskPlace {
+  readonly disk: DiskSpec;
+  readonly port: number;
+}
+
+/** Pure: all disks that a machine has now. */
+export const disksOf = ({ spec, plugged = [] }: Pick<MachineRecord, 'spec' | 'plugged'>): DiskSpec[] => [
+  ...spec.disks,
+  ...plugged.map(({ disk }) => disk),
+];
 
 /** A NIC of a running machine and the port that it is plugged into. */
 export interface NicPlace {
@@ -200,8 +214,13 @@ export interface Machine {
   finish(): Promise<MachineExit>;
   /** After the exit: ends helpers and removes the run folder. */
   delete(): Promise<void>;
-  /** Plugs a disk into the running machine; absent where the backend cannot. Throws VMM_START when no port is free or the disk is in use. */
+  /**
+   * Plugs a disk into the running machine; absent where the backend cannot. The record changes. Throws VMM_START when no port is free or the
+   * disk is in use.
+   */
   plugDisk?(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk>;
+  /** Takes a plugged disk with this serial away, whoever plugged it in; nothing happens where there is none. The guest must have unmounted it. */
+  unplugDisk?(serial: string, signal?: AbortSignal): Promise<void>;
   /**
    * Plugs a NIC into the running machine, whose frames go over the socket, and takes the socket over in every outcome; absent where the
    * backend cannot. The record changes. Throws VMM_START when no port is free, HYPR_UNSUPPORTED where the machine has none.

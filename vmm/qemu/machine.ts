@@ -8,7 +8,17 @@ import { HyprError } from '../../base/errors.ts';
 import { syncFile, syncFolder } from '../../base/host/files.ts';
 import { GONE_MS, isAlive, isGone, signalProcess } from '../../base/host/process.ts';
 import { boundLog, lastLines } from '../devices/console.ts';
-import type { DiskSpec, Machine, MachineExit, MachineRecord, MachineSpec, NicSpec, PluggedDisk, SavedMachine } from '../model/machine.ts';
+import type {
+  DiskPlace,
+  DiskSpec,
+  Machine,
+  MachineExit,
+  MachineRecord,
+  MachineSpec,
+  NicSpec,
+  PluggedDisk,
+  SavedMachine,
+} from '../model/machine.ts';
 import { saveWhole } from './clone.ts';
 import { readCounters, readPss } from './counters.ts';
 import { DiskHold } from './disk-hold.ts';
@@ -112,9 +122,9 @@ export class QemuMachine implements Machine {
   }
 
   async save(state: string, signal?: AbortSignal): Promise<SavedMachine> {
-    const { backend, programs, layout, spec, nics } = this.record;
-    if (nics !== undefined) {
-      throw new HyprError('HYPR_UNSUPPORTED', `${spec.name} cannot be suspended: its networks changed while it ran`, {
+    const { backend, programs, layout, spec, nics, plugged = [] } = this.record;
+    if (nics !== undefined || plugged.length > 0) {
+      throw new HyprError('HYPR_UNSUPPORTED', `${spec.name} cannot be suspended: its networks or disks changed while it ran`, {
         hint: 'restart it, then it can be',
       });
     }
@@ -167,7 +177,22 @@ export class QemuMachine implements Machine {
   }
 
   async plugDisk(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk> {
-    return this.#portsNow().plug(disk, signal);
+    const place = await this.#portsNow().plug(disk, signal);
+    this.#record = { ...this.#record, plugged: [...(this.#record.plugged ?? []), place] };
+    return { unplug: (abort) => this.#unplug(place, abort) };
+  }
+
+  async unplugDisk(serial: string, signal?: AbortSignal): Promise<void> {
+    const place = this.record.plugged?.find(({ disk }) => disk.serial === serial);
+    if (place !== undefined) {
+      await this.#unplug(place, signal);
+    }
+  }
+
+  /** Known until it is out: it can be asked for again. */
+  async #unplug(place: DiskPlace, signal: AbortSignal | undefined): Promise<void> {
+    await this.#portsNow().unplug(place, signal);
+    this.#record = { ...this.#record, plugged: (this.#record.plugged ?? []).filter((each) => each !== place) };
   }
 
   async plugNic(nic: Omit<NicSpec, 'id'>, socket: Socket, signal?: AbortSignal): Promise<void> {

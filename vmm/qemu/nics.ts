@@ -13,7 +13,7 @@ import { type Qmp, unlessUnknown } from './qmp.ts';
 
 const PASS_MS = 10_000;
 
-type Placed = Pick<MachineRecord, 'spec' | 'nics' | 'layout'>;
+type Placed = Pick<MachineRecord, 'spec' | 'nics' | 'plugged' | 'layout'>;
 
 /** Pure: whether NICs can be plugged in and out: those of a machine that an older hypr booted are on the root bus, where nothing can. */
 export const takesNics = ({ layout, spec }: Placed): boolean => layout === 'clone' || spec.nicPorts !== undefined;
@@ -29,7 +29,7 @@ export const nicPlaces = ({ spec, nics, layout }: Placed): readonly NicPlace[] =
 
 /** Pure: the ports of a machine that nothing is in. Its disks, and the NIC that a template has, stay in theirs. */
 export const unusedPorts = (record: Placed): number[] => {
-  const used = new Set(nicPlaces(record).map(({ port }) => port));
+  const used = new Set([...nicPlaces(record), ...(record.plugged ?? [])].map(({ port }) => port));
   const [first, end] = record.layout === 'clone' ? [slotsOf(record.spec), SLOTS] : [0, bootedPorts(record.spec)];
   return Array.from({ length: Math.max(0, end - first) }, (_, index) => first + index).filter((port) => !used.has(port));
 };

@@ -1,9 +1,9 @@
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
-import type { DiskSpec, PluggedDisk } from '../model/machine.ts';
+import type { DiskPlace, DiskSpec } from '../model/machine.ts';
 import { pluggedDisk } from './command.ts';
 import { type Qmp, unlessUnknown } from './qmp.ts';
-import { lendDisk } from './vmdk.ts';
+import { lendDisk, takeBack } from './vmdk.ts';
 
 /** A guest under emulation on a loaded host may take long to release a device. */
 const UNPLUG_MS = 60_000;
@@ -42,21 +42,24 @@ export class Ports {
   }
 
   /** Throws VMM_START if no port is left, or with QEMU's message if it cannot open the disk. */
-  async plug(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk> {
+  async plug(disk: DiskSpec, signal?: AbortSignal): Promise<DiskPlace> {
     const port = this.take();
-    let giveBack = async () => {};
     try {
       const lent = this.#folder === undefined ? undefined : await lendDisk(disk, this.#folder, `plug${port}`);
-      giveBack = lent?.giveBack ?? giveBack;
-      await this.#add(lent?.disk ?? disk, port, signal);
+      await this.#add(lent ?? disk, port, signal);
     } catch (error) {
       this.#free.unshift(port);
-      await giveBack().catch(() => {});
+      await this.#takeBack({ disk, port }).catch(() => {});
       signal?.throwIfAborted();
       throw new HyprError('VMM_START', `the disk ${disk.path} cannot be plugged in: ${messageOf(error)}`, { cause: error });
     }
-    const node = pluggedDisk(disk, port).node;
-    return { unplug: (abort) => this.#unplug(port, node, abort).finally(giveBack) };
+    return { disk, port };
+  }
+
+  async #takeBack({ disk, port }: DiskPlace): Promise<void> {
+    if (this.#folder !== undefined) {
+      await takeBack(disk, this.#folder, `plug${port}`);
+    }
   }
 
   async #add(disk: DiskSpec, port: number, signal: AbortSignal | undefined): Promise<void> {
@@ -70,10 +73,16 @@ export class Ports {
     }
   }
 
-  async #unplug(port: number, node: string, signal?: AbortSignal): Promise<void> {
-    await this.remove(port, 'a disk', signal);
-    await this.#qmp.run('blockdev-del', { 'node-name': node }, signal);
-    this.giveBack(port);
+  /** Takes a plugged disk away, which the guest must have unmounted. Throws HYPR_TIMEOUT when it does not let go of it. */
+  async unplug(place: DiskPlace, signal?: AbortSignal): Promise<void> {
+    const { disk, port } = place;
+    try {
+      await this.remove(port, 'a disk', signal);
+      await this.#qmp.run('blockdev-del', { 'node-name': pluggedDisk(disk, port).node }, signal);
+      this.giveBack(port);
+    } finally {
+      await this.#takeBack(place);
+    }
   }
 
   /** Takes the device out of a port. The guest releases it asynchronously, and only then QEMU closes what is behind it. */

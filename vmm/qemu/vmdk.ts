@@ -23,23 +23,13 @@ const EXTENT = /^(RW \d+ FLAT )"([^"]+)"( \d+)$/gm;
 
 /**
  * Puts links to the files of a disk into the machine's own folder, which is all that its QEMU can open by then, and gives the
- * disk as it is there, with what takes the links away. Throws EXDEV when the folder is on another file system.
+ * disk as it is there; `takeBack` takes the links away. Throws EXDEV when the folder is on another file system.
  */
-export const lendDisk = async (
-  disk: DiskSpec,
-  folder: string,
-  name: string,
-): Promise<{ readonly disk: DiskSpec; giveBack(): Promise<void> }> => {
+export const lendDisk = async (disk: DiskSpec, folder: string, name: string): Promise<DiskSpec> => {
   const path = join(folder, name);
-  const links: Array<readonly [from: string, to: string]> =
-    disk.format === 'vmdk'
-      ? (await extentsOf(disk)).map((extent, index) => [extent, `${path}.${index}`] as const)
-      : [[disk.path, path] as const];
-  const giveBack = async () => {
-    await Promise.all([path, ...links.map(([, to]) => to)].map((each) => rm(each, { force: true })));
-  };
+  const links = await linksOf(disk, path);
+  await takeBack(disk, folder, name);
   try {
-    await giveBack();
     for (const [from, to] of links) {
       await link(from, to);
     }
@@ -48,9 +38,21 @@ export const lendDisk = async (
       const own = (await readFile(disk.path, 'utf8')).replace(EXTENT, (_, mode, __, offset) => `${mode}"${name}.${index++}"${offset}`);
       await writeFile(path, own, { mode: 0o600 });
     }
-    return { disk: { ...disk, path }, giveBack };
+    return { ...disk, path };
   } catch (error) {
-    await giveBack();
+    await takeBack(disk, folder, name);
     throw error;
   }
 };
+
+/** Takes the links to a disk that was lent under this name out of the machine's folder. */
+export const takeBack = async (disk: DiskSpec, folder: string, name: string): Promise<void> => {
+  const path = join(folder, name);
+  const links = await linksOf(disk, path);
+  await Promise.all([path, ...links.map(([, to]) => to)].map((each) => rm(each, { force: true })));
+};
+
+const linksOf = async (disk: DiskSpec, path: string): Promise<Array<readonly [from: string, to: string]>> =>
+  disk.format === 'vmdk'
+    ? (await extentsOf(disk)).map((extent, index) => [extent, `${path}.${index}`] as const)
+    : [[disk.path, path] as const];

@@ -16,6 +16,8 @@ export interface MachineSharing {
   members(replica: string): readonly VmRow[];
   /** A replica with its machine, which is absent while it does not run. */
   owner(replica: string): { readonly row: VmRow; readonly run: Run | undefined } | undefined;
+  /** Records the machine of this replica as it is now: whoever takes it over has to know its disks. */
+  noteMachine(replica: string): void;
   /** Whether the machine of this replica lives and has not answered yet. */
   isSilent(replica: string): boolean;
   /** Resolves when nobody waits any more for the machine that an earlier supervisor left. */

@@ -1,10 +1,12 @@
 import { Cleanup } from '../../../base/cleanup.ts';
 import { HyprError } from '../../../base/errors.ts';
+import { type DiskSpec, disksOf } from '../../../vmm/model/machine.ts';
 import { authorityFiles, authorityVariables } from '../../machine/authority.ts';
 import type { Run } from '../../machine/boot-machine.ts';
 import { openDockerSockets } from '../../machine/docker-sockets.ts';
 import { JoinedMachine } from '../../machine/joined-machine.ts';
-import { machineConfig, machineIdOf, memberName, rootSerial } from '../../machine/machine-config.ts';
+import { type LateDisks, lateDisks, plugDisks } from '../../machine/late-disks.ts';
+import { DISK_MIB, machineConfig, machineIdOf, memberName, type ReplicaDisks, rootSerial } from '../../machine/machine-config.ts';
 import type { SharedMachine } from '../../model/spec.ts';
 import type { VmRow } from '../../state/records.ts';
 import type { BootContext } from './boot-context.ts';
@@ -28,11 +30,11 @@ export const joinMachine = async (vm: VmRow, shares: SharedMachine, context: Boo
   const { owner, machine, guest } = await openMember(vm, shares, context, signal);
   const cleanup = new Cleanup();
   cleanup.defer(() => guest.close());
-  cleanup.defer(() => machine.kill());
+  cleanup.defer(() => machine.delete());
   try {
+    const { mounts, known } = await attach(vm, owner, context, signal);
+    // Its record has the disks.
     context.onMachine(machine);
-    const { disks } = owner.run.machine.record.spec;
-    const { mounts } = await replicaDisks(vm, context, signal, disks);
     const authority = await authorityFiles(vm.spec);
     const { spec } = owner.row;
     const config = machineConfig({
@@ -44,6 +46,7 @@ export const joinMachine = async (vm: VmRow, shares: SharedMachine, context: Boo
       files: [...(await readFiles(vm.spec, context.environment)), ...authority],
       machineId: machineIdOf(vm.id),
       member: memberName(vm),
+      known,
     });
     await Promise.race([guest.prepare(config, signal), ended(machine, vm.name)]);
     await openDockerSockets(guest, vm, context, signal);
@@ -52,6 +55,27 @@ export const joinMachine = async (vm: VmRow, shares: SharedMachine, context: Boo
     await cleanup.run().catch(() => {});
     throw error;
   }
+};
+
+/** Finds its disks in the machine; those of a one-off are plugged in. */
+const attach = async (
+  vm: VmRow,
+  { row, run: { machine } }: Joined['owner'],
+  context: BootContext,
+  signal: AbortSignal,
+): Promise<Pick<ReplicaDisks, 'mounts'> & Pick<LateDisks, 'known'>> => {
+  const parts = await replicaDisks(vm, context, signal, disksOf(machine.record));
+  if (!vm.oneOff) {
+    return { mounts: parts.mounts, known: new Map() };
+  }
+  const { plug, known } = lateDisks(parts, { member: memberName(vm), host: row.name, record: machine.record });
+  await context.platform.makeDisk({ path: parts.upper, sizeMib: DISK_MIB, label: 'upper', signal });
+  try {
+    await plugDisks(machine, plug, row.name, signal);
+  } finally {
+    context.sharing.noteMachine(row.name);
+  }
+  return { mounts: parts.mounts, known };
 };
 
 /** Starts its agent, or finds it again. Throws STACK_NOT_RUNNING, GUEST_REFUSED, HYPR_TIMEOUT. */
@@ -69,7 +93,7 @@ export const openMember = async (vm: VmRow, shares: SharedMachine, context: Boot
   const owner = { row: found.row, run: found.run };
   const { machine: host, guest: outer } = owner.run;
   const member = memberName(vm);
-  if (!host.record.spec.disks.some(({ serial }) => serial === rootSerial(member))) {
+  if (!vm.oneOff && !host.record.spec.disks.some(({ serial }) => serial === rootSerial(member))) {
     throw new HyprError(
       'STACK_NOT_RUNNING',
       `${vm.name} was made after the machine of ${shares.replica} had started, and has no disks in it`,
@@ -79,7 +103,10 @@ export const openMember = async (vm: VmRow, shares: SharedMachine, context: Boot
     );
   }
   const guest = await outer.openMember(member, { sharesIpc: shares.ipc === true, signal, timeout: AGENT_DEADLINE_MS });
-  return { owner, guest, machine: new JoinedMachine({ replica: shares.replica, host: { machine: host, guest: outer }, member, guest }) };
+  const onUnplugged = () => context.sharing.noteMachine(shares.replica);
+  const whole = { machine: host, guest: outer };
+  const isUsed = (disk: DiskSpec) => context.volumes.isUsedInMachine(disk, vm);
+  return { owner, guest, machine: new JoinedMachine({ replica: shares.replica, host: whole, member, guest, isUsed, onUnplugged }) };
 };
 
 const ended = async (machine: JoinedMachine, name: string): Promise<never> => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { RUN_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import { projectOf } from '../support/project.ts';
 import { openTestStack, type TestStack } from '../support/stack.ts';
 
@@ -9,6 +10,9 @@ const JOINED = {
 
 const project = (more: object = {}, vpn: object = {}) =>
   projectOf({ vpn: { mem_limit: '64m', ...vpn }, app: { mem_limit: '64m', ...JOINED, networks: undefined as never, ...more } });
+
+const NONE = new AbortController().signal;
+const RUN = { ...RUN_DEFAULTS, service: 'app' };
 
 const machines = ({ platform }: TestStack): string[] => platform.journal.filter((line) => line.startsWith('boot '));
 const member = ({ platform }: TestStack) => [...platform.guest('shop-vpn-1').members.values()];
@@ -126,7 +130,7 @@ describe('a service in the machine of another', () => {
     expect(stack.states()).toEqual({ 'shop-vpn-1': 'running', 'shop-app-1': 'running' });
   });
 
-  test('is stopped first by stop of the other, neither can be paused or suspended, and run refuses', async () => {
+  test('is stopped first by stop of the other, and neither can be paused or suspended', async () => {
     const stack = openTestStack();
     await stack.up(project());
     await expect(stack.verb('pause', { services: ['vpn'] })).rejects.toMatchObject({ code: 'HYPR_UNSUPPORTED' });
@@ -134,6 +138,64 @@ describe('a service in the machine of another', () => {
     await stack.verb('stop', { services: ['vpn'] });
     expect(stack.states()).toEqual({ 'shop-vpn-1': 'exited', 'shop-app-1': 'exited' });
     expect(stack.actions('stop')).toEqual(['stop shop-app-1', 'stop shop-vpn-1']);
+  });
+
+  test('a one-off of it joins the machine that runs, whose disk it gets and gives back', async () => {
+    const stack = openTestStack();
+    await stack.up(project());
+    const run = { ...RUN, name: 'aside', remove: 'replica' } as const;
+    const replica = await stack.supervisor.oneOffs.create(project(), run, NONE);
+    await stack.supervisor.oneOffs.start(replica, NONE);
+    expect(machines(stack)).toEqual(['boot shop-vpn-1']);
+    const plugged = () => stack.row('shop-vpn-1').machine?.plugged?.map(({ disk }) => disk.serial);
+    const upper = plugged()?.[0];
+    const other = member(stack)[0]?.config?.root;
+    // Its image is a disk of the machine already.
+    expect(member(stack)[1]?.config).toMatchObject({ hostname: 'shop-vpn-1', root: { disk: other?.disk, upper } });
+    expect([plugged()?.length, other?.upper === upper]).toEqual([1, false]);
+    member(stack)[1]?.end(3);
+    await expect.poll(() => stack.states()).toEqual({ 'shop-vpn-1': 'running', 'shop-app-1': 'running' });
+    expect(plugged()).toEqual([]);
+  });
+
+  test('a one-off of it ends with the machine, and does not start again with it', async () => {
+    const stack = openTestStack();
+    await stack.up(project());
+    const replica = await stack.supervisor.oneOffs.create(project(), { ...RUN, name: 'aside' }, NONE);
+    await stack.supervisor.oneOffs.start(replica, NONE);
+    await stack.verb('restart', { services: ['vpn'] });
+    await stack.reach('shop-app-1', 'running');
+    expect(stack.states()).toEqual({ 'shop-vpn-1': 'running', 'shop-app-1': 'running', aside: 'exited' });
+  });
+
+  test('one-offs of it have one volume, whose disk stays until the last one has ended', async () => {
+    const stack = openTestStack();
+    await stack.up(project());
+    const volumes = [{ type: 'volume', source: 'later', target: '/later' }] as const;
+    for (const name of ['one', 'two']) {
+      await stack.supervisor.oneOffs.start(await stack.supervisor.oneOffs.create(project(), { ...RUN, name, volumes }, NONE), NONE);
+    }
+    const plugged = () => stack.row('shop-vpn-1').machine?.plugged?.length;
+    expect(plugged()).toBe(3);
+    await stack.verb('stop', { replicas: ['one'] });
+    expect(plugged()).toBe(2);
+    await stack.verb('stop', { replicas: ['two'] });
+    expect(plugged()).toBe(0);
+  });
+
+  test('a one-off of it is taken over with its disk', async () => {
+    const stack = openTestStack();
+    await stack.up(project());
+    const replica = await stack.supervisor.oneOffs.create(project(), { ...RUN, name: 'aside' }, NONE);
+    await stack.supervisor.oneOffs.start(replica, NONE);
+    await stack.supervisor.release();
+    const next = stack.successor();
+    await next.supervisor.recover(AbortSignal.timeout(10_000));
+    expect(next.states()).toEqual({ 'shop-vpn-1': 'running', 'shop-app-1': 'running', aside: 'running' });
+    expect(next.row('shop-vpn-1').machine?.plugged).toHaveLength(1);
+    await next.verb('stop', { replicas: ['aside'] });
+    expect(next.row('shop-vpn-1').machine?.plugged).toEqual([]);
+    await next.down();
   });
 
   test('says that the other is missing, in docker’s words, where that was removed', async () => {

@@ -37,6 +37,11 @@ describe('services in one machine (network_mode: service:X)', () => {
   };
   const vms = async (): Promise<number> => (await processesOf('podnet')).filter((line) => line.includes('qemu-system')).length;
 
+  const killSupervisor = async (): Promise<void> => {
+    const supervisor = (await processesOf('podnet')).find((line) => !/qemu-system|gvproxy|virtiofsd/.test(line));
+    process.kill(Number(supervisor?.split(' ')[0]), 'SIGKILL');
+  };
+
   beforeAll(async () => {
     stack = await new TestStack('podnet').write({ 'compose.yaml': file() });
     await stack.must(['up', '-d', '--wait'], { timeout: 240_000 });
@@ -74,16 +79,41 @@ describe('services in one machine (network_mode: service:X)', () => {
     expect(await stack.must(['logs', '--no-log-prefix', 'vpn'])).toBe('vpn begins\n');
   });
 
+  test('a one-off of a member runs in the same machine, with a root of its own and the volumes of its service', async () => {
+    const command = 'wget -q -O - http://localhost:8080/; cat /own/x /dev/shm/x; cat /etc/hostname; ls /www; echo one > /own/one; exit 5';
+    const ran = await stack.run(['run', '--rm', '-T', 'app', 'sh', '-c', command]);
+    expect([ran.code, ran.stdout]).toEqual([5, 'from app\nmine\nseen\npodnet-vpn-1\n']);
+    expect(await inside('app', 'cat', '/own/one')).toBe('one');
+    expect(await vms()).toBe(2);
+    const held = await stack.run(['run', '-T', '-v', '.:/here', 'app', 'ls', '/here']);
+    expect([held.code, held.stderr]).toEqual([1, expect.stringContaining('takes no further folders')]);
+    expect(Object.keys(await states())).toHaveLength(3);
+  });
+
+  test('a one-off of a member is taken over, its disk comes out of the machine, and it ends with its owner', async () => {
+    await stack.must(['run', '-d', '--name', 'aside', '-v', 'later:/later', 'app', 'sh', '-c', 'echo kept > /later/x; sleep 10000']);
+    await killSupervisor();
+    const state = async () => (await mustHypr(['inspect', '--format', '{{.State.Status}}', 'aside'], { env: stack.env })).trim();
+    expect(await state()).toBe('running');
+    await stack.must(['restart', 'vpn']);
+    expect([await state(), await states()]).toEqual(['exited', expect.objectContaining({ vpn: 'running', app: 'running' })]);
+    await mustHypr(['rm', 'aside'], { env: stack.env });
+    for (const _ of Array(2)) {
+      expect(await stack.must(['run', '--rm', '-T', '-v', 'later:/later', 'app', 'cat', '/later/x'])).toBe('kept\n');
+    }
+    await mustHypr(['volume', 'rm', 'later'], { env: stack.env });
+  });
+
   test('a restart of the one that owns the machine takes the others with it', async () => {
+    const before = await stack.must(['logs', '--no-log-prefix', 'vpn']);
     await stack.must(['restart', 'vpn']);
     expect(await states()).toMatchObject({ vpn: 'running', app: 'running' });
-    expect(await stack.must(['logs', '--no-log-prefix', 'vpn'])).toBe('vpn begins\nvpn ends\nvpn begins\n');
+    expect(await stack.must(['logs', '--no-log-prefix', 'vpn'])).toBe(`${before}vpn ends\nvpn begins\n`);
     expect(await inside('app', 'cat', '/own/x')).toBe('mine');
   });
 
   test('the next supervisor takes both over', async () => {
-    const supervisor = (await processesOf('podnet')).find((line) => !/qemu-system|gvproxy|virtiofsd/.test(line));
-    process.kill(Number(supervisor?.split(' ')[0]), 'SIGKILL');
+    await killSupervisor();
     expect(await inside('app', 'cat', '/own/x')).toBe('mine');
     expect(await states()).toMatchObject({ vpn: 'running', app: 'running' });
     expect(await vms()).toBe(2);

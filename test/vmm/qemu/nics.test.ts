@@ -90,4 +90,8 @@ test('a machine that boots has its cards in ports, after those for disks, and ot
   expect(unusedPorts({ ...booted, nics: rest })).toEqual([0, 1, 2, 3, 5, 6]);
   const older = { layout: 'cold' as const, spec: { ...spec(), nics } };
   expect([takesNics(booted), takesNics(older), unusedPorts(older)]).toEqual([true, false, []]);
+  const plugged = [{ disk: { serial: 'd', path: '/d', format: 'raw' as const, readOnly: false }, port: 1 }];
+  expect(unusedPorts({ ...booted, plugged })).toEqual([0, 2, 5, 6]);
+  const [first, ...free] = unusedPorts({ ...booted, layout: 'clone' });
+  expect(unusedPorts({ ...booted, layout: 'clone', plugged: plugged.map((each) => ({ ...each, port: first ?? 0 })) })).toEqual(free);
 });

@@ -1,0 +1,70 @@
+import { describe, expect, test } from 'vitest';
+import { lateDisks, plugDisks } from '../../../engine/machine/late-disks.ts';
+import type { BackedMount, ReplicaDisks } from '../../../engine/machine/machine-config.ts';
+import type { DiskSpec, Machine, MachineRecord, MachineSpec } from '../../../vmm/model/machine.ts';
+
+const disk = (serial: string, path: string, readOnly = false): DiskSpec => ({ serial, path, format: 'raw', readOnly });
+
+const record = (plugged: DiskSpec[] = []): Pick<MachineRecord, 'spec' | 'plugged'> => ({
+  spec: {
+    disks: [disk('root', '/image', true), disk('upper', '/web'), disk('m1vol0', '/volume'), disk('m1vol1', '/locked', true)],
+    shares: [
+      { tag: 'm1share2', path: '/src', readOnly: false, ownership: 'squash' },
+      { tag: 'm1share3', path: '/fixed', readOnly: true, ownership: 'squash' },
+    ],
+  } as unknown as MachineSpec,
+  plugged: plugged.map((each, index) => ({ disk: each, port: index + 8 })),
+});
+
+const parts = (...mounts: BackedMount[]): ReplicaDisks => ({ root: { path: '/image', format: 'raw' }, upper: '/aside', mounts });
+
+const volume = (path: string, readOnly?: true): BackedMount => ({
+  mount: { kind: 'volume', volume: 'v', target: '/v', readOnly: readOnly === true, subpath: undefined, seed: true },
+  backing: { kind: 'disk', path, ...(readOnly ? { readOnly } : {}) },
+});
+
+const folder = (path: string, readOnly = false): BackedMount => ({
+  mount: { kind: 'bind', source: path, target: '/f', readOnly } as BackedMount['mount'],
+  backing: { kind: 'folder', path, ownership: 'squash' },
+});
+
+const late = (own: ReplicaDisks, has = record()) => lateDisks(own, { member: 'm2', host: 'shop-vpn-1', record: has });
+
+describe('a one-off that joins a machine', () => {
+  test('brings a writable layer and what the machine lacks, and finds the rest under the names it has there', () => {
+    const { plug, known } = late(parts(volume('/volume'), volume('/new'), folder('/src', true)));
+    expect(plug.map(({ serial, path }) => [serial, path])).toEqual([
+      ['m2upper', '/aside'],
+      ['m2vol1', '/new'],
+    ]);
+    expect(Object.fromEntries(known)).toEqual({ m2root: 'root', m2vol0: 'm1vol0', m2share2: 'm1share2' });
+  });
+
+  test('finds a disk that another one-off brought', () => {
+    const { plug, known } = late(parts(volume('/new')), record([disk('m3vol0', '/new')]));
+    expect([plug.map(({ serial }) => serial), known.get('m2vol0')]).toEqual([['m2upper'], 'm3vol0']);
+  });
+
+  test.each([
+    ['a folder that the machine does not have', folder('/other'), 'HYPR_UNSUPPORTED'],
+    ['a folder to write to that it has read-only', folder('/fixed'), 'HYPR_UNSUPPORTED'],
+    ['a volume to write to that it has read-only', volume('/locked'), 'VOLUME_IN_USE'],
+  ])('is refused %s', (_, mount, code) => {
+    expect(() => late(parts(mount))).toThrow(expect.objectContaining({ code }));
+  });
+
+  test('leaves nothing plugged in where a disk is refused', async () => {
+    const unplugged: string[] = [];
+    const machine = {
+      plugDisk: async ({ serial }: DiskSpec) => {
+        if (serial === 'b') {
+          throw new Error('no port');
+        }
+        return { unplug: async () => void unplugged.push(serial) };
+      },
+    } as unknown as Machine;
+    const plugged = plugDisks(machine, [disk('a', '/a'), disk('b', '/b')], 'shop-vpn-1', new AbortController().signal);
+    await expect(plugged).rejects.toMatchObject({ code: 'VMM_START', message: expect.stringContaining('no port') });
+    expect(unplugged).toEqual(['a']);
+  });
+});
