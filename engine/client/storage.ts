@@ -1,4 +1,4 @@
-import { lstat, rm } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
 import { diskUsage } from '../../base/host/disk-usage.ts';
@@ -16,6 +16,7 @@ import { findInUse } from '../images/in-use.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import type { PruneOptions, PruneResult, UsageRow } from '../model/types.ts';
 import { openStateReader, type StateReader } from '../state/store.ts';
+import { pruneVolumes } from './prune-volumes.ts';
 
 const log = logger('storage');
 
@@ -47,7 +48,7 @@ export const pruneSystem = async (options: PruneOptions): Promise<PruneResult> =
   );
   const templates = await pruneUnusedTemplates(paths);
   return await withState(paths, async (state) => {
-    const volumes = options.volumes ? await pruneVolumes(paths, state) : { names: [], bytes: 0 };
+    const volumes = options.volumes ? await pruneVolumes(paths) : { names: [], bytes: 0 };
     if (options.toolchain && state.vms().length === 0 && !(await isShared(paths.toolchain))) {
       await pruneToolchain(paths);
     }
@@ -142,23 +143,4 @@ const summarise = (rows: ReadonlyArray<{ active: boolean; bytes: number }>): Omi
   const sum = (of: typeof rows) => of.reduce((total, { bytes }) => total + bytes, 0);
   const idle = rows.filter(({ active }) => !active);
   return { total: rows.length, active: rows.length - idle.length, size: sum(rows), reclaimable: sum(idle) };
-};
-
-/** Removes anonymous volumes of stacks that no longer exist. A known stack may still need its own. */
-const pruneVolumes = async (paths: HomePaths, state: StateReader): Promise<{ names: string[]; bytes: number }> => {
-  const known = new Set([...state.stacks().map(({ name }) => name), ...state.vms().map(({ stack }) => stack)]);
-  const names: string[] = [];
-  let bytes = 0;
-  for (const stack of (await listFolder(paths.machines)).filter((name) => !known.has(name))) {
-    for (const replica of await listFolder(join(paths.machines, stack))) {
-      const path = join(paths.machines, stack, replica);
-      bytes += await diskUsage(path);
-      names.push(
-        ...(await listFolder(path)).filter((name) => name.startsWith('anon-')).map((name) => `${replica}/${name.replace(/\.ext4$/, '')}`),
-      );
-      await rm(path, { recursive: true, force: true });
-    }
-    await rm(join(paths.machines, stack), { recursive: true, force: true });
-  }
-  return { names, bytes };
 };
