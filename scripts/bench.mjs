@@ -1,4 +1,4 @@
-// `npm run bench [-- cli|config|compose|hostile|setup|boot|boots|pull|pull-files|build|registry|shop|edge|names|network|kvm …|start|ui]`: figures as JSON lines on stdout.
+// `npm run bench [-- cli|config|compose|hostile|setup|boot|boots|pull|pull-files|build|registry|shop|edge|api|names|network|kvm …|start|ui]`: figures as JSON lines on stdout.
 import { join } from 'node:path';
 import { ensureBuilt } from './ensure-built.mjs';
 import { root, run } from './own-node.mjs';

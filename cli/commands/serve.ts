@@ -72,8 +72,8 @@ export const runWithDocker: Handler = async (invocation) => {
 };
 
 /**
- * Testcontainers: Ryuk, which removes what it left, wants docker's socket in a container, and there is none; published ports are at this host's
- * loopback, also where it takes this host for a container.
+ * Testcontainers: Ryuk, which removes what killed tests left, is an image to pull and a machine to run; who wants it sets
+ * TESTCONTAINERS_RYUK_DISABLED=false. Published ports are at this host's loopback, also where it takes this host for a container.
  */
 const environment = (env: NodeJS.ProcessEnv, socket: string): NodeJS.ProcessEnv => {
   const { DOCKER_CONTEXT: _, DOCKER_TLS_VERIFY: __, DOCKER_CERT_PATH: ___, ...rest } = env;

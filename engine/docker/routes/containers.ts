@@ -1,5 +1,5 @@
 import type { LogRecord } from '../../model/events.ts';
-import type { ReplicaDetail } from '../../model/types.ts';
+import type { Image, ReplicaDetail } from '../../model/types.ts';
 import { ApiError } from '../http/errors.ts';
 import { compileFilters, readFilters } from '../http/filters.ts';
 import type { Query } from '../http/query.ts';
@@ -8,7 +8,7 @@ import { commitMachine, listMachineChanges } from '../machines/disk.ts';
 import { outputType, type Streams, writeOutput } from '../machines/frames.ts';
 import type { Host } from '../machines/host.ts';
 import { formatProcesses, listProcesses } from '../machines/processes.ts';
-import { isUp } from '../machines/wait.ts';
+import { awaitEnd, isUp } from '../machines/wait.ts';
 import { inspectContainer } from '../shapes/container-details.ts';
 import { containerJudges } from '../shapes/container-filters.ts';
 import { summariseReplica } from '../shapes/container-list.ts';
@@ -46,9 +46,34 @@ const commit = async (host: Host, { query, reply, signal }: Call): Promise<void>
     changes: query.list('changes').filter((text) => text !== ''),
     now: Date.now(),
   };
-  const { id } = await host.withStack(detail.stack, (stack) => commitMachine({ stack, detail, images }, words, signal));
+  const commitOf = (now: ReplicaDetail): Promise<Image> =>
+    host.withStack(now.stack, (stack) => commitMachine({ stack, detail: now, images }, words, signal));
+  const { id } = await commitOf(detail).catch(async (error: unknown) => {
+    // A machine that ends meanwhile takes the way to its files along; its disk is there afterwards.
+    const ended = await endedSoon(host, detail, signal);
+    if (ended === undefined) {
+      throw error;
+    }
+    return commitOf(ended);
+  });
   host.events.tell({ type: 'image', action: 'commit', id, attributes: { name: words.reference ?? '' } });
   reply.json({ Id: id }, 201);
+};
+
+/** How long a machine may take to end after its guest has gone. */
+const ENDING_MS = 3_000;
+
+/** The machine, if it ran and has ended meanwhile or does so in a moment. */
+const endedSoon = async (host: Host, before: ReplicaDetail, signal: AbortSignal): Promise<ReplicaDetail | undefined> => {
+  if (!isUp(before.status)) {
+    return undefined;
+  }
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(ENDING_MS)]);
+  if (isUp(host.find(before.status.id).status)) {
+    await awaitEnd(host, before, { condition: 'not-running', signal: limit, onReady: () => {} }).catch(() => {});
+  }
+  const now = host.find(before.status.id);
+  return isUp(now.status) ? undefined : now;
 };
 
 /** An image's name as `repo` and `tag` of a query give it. */

@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'vitest';
+import { HyprError } from '../../../base/errors.ts';
+import { Query } from '../../../engine/docker/http/query.ts';
+import type { Call } from '../../../engine/docker/http/router.ts';
+import type { Host } from '../../../engine/docker/machines/host.ts';
+import { containerRoutes } from '../../../engine/docker/routes/containers.ts';
+
+/** Commits a machine whose guest goes at the first try; `after` is its state then. Gives the answer and how often it was tried. */
+const commit = async (before: string, after: string): Promise<{ answer: unknown; tries: number }> => {
+  let tries = 0;
+  const machine = () => ({
+    stack: 's',
+    requestLabels: {},
+    status: { id: 'b', name: 'web', service: 'web', number: 1, state: tries === 0 ? before : after, imageId: 'i' },
+    spec: { process: { args: ['true'], env: [], cwd: '/', user: '' }, mounts: [], files: [], labels: {}, exposed: [] },
+  });
+  const images = {
+    inspect: async () => ({ config: {} }),
+    commit: async () => {
+      tries++;
+      if (tries === 1) {
+        throw new HyprError('GUEST_LOST', 'the channel to the guest is gone');
+      }
+      return { id: 'sha256:made' };
+    },
+  };
+  const host = {
+    find: machine,
+    images: async () => images,
+    withStack: (_: string, use: (stack: object) => unknown) =>
+      use({
+        copyFrom: () => {},
+      }),
+    objects: { replicas: () => [machine()] },
+    events: { tell: () => {} },
+  } as unknown as Host;
+  let answer: unknown;
+  const call = {
+    params: {},
+    query: new Query(new URLSearchParams('container=web')),
+    reply: { json: (value: unknown) => (answer = value) },
+    signal: new AbortController().signal,
+  } as unknown as Call;
+  await containerRoutes(host)['POST /commit']?.(call);
+  return { answer, tries };
+};
+
+describe('a commit', () => {
+  test('is made of the disk when the machine ends while its files are read', async () => {
+    expect(await commit('running', 'exited')).toEqual({ answer: { Id: 'sha256:made' }, tries: 2 });
+  });
+
+  test('fails when the machine did not run before', async () => {
+    await expect(commit('exited', 'exited')).rejects.toThrow('the channel to the guest is gone');
+  });
+});
