@@ -20,7 +20,12 @@ export const flush = (stream: OutputStream): Promise<void> => new Promise((resol
 
 /** A message for people, beside the data. */
 export const say = (context: Pick<CliContext, 'stderr'>, text: string): void => {
-  context.stderr.write(`${text}\n`);
+  context.stderr.write(foldFor(context.stderr, `${text}\n`));
+};
+
+/** A warning on stderr, folded on a terminal. `text` is clean already. */
+export const warn = (stderr: OutputStream & { readonly columns?: number }, text: string): void => {
+  stderr.write(foldFor(stderr, `warning: ${text}\n`));
 };
 
 /** For a terminal the text folded as by `foldText`; for a program as it is. */

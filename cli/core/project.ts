@@ -5,6 +5,7 @@ import { closest } from '../../compose/model/suggest.ts';
 import type { Stack } from '../../engine/model/types.ts';
 import type { CommandSpec, Invocation } from './command-spec.ts';
 import type { CliContext, ProjectOptions } from './context.ts';
+import { warn } from './output.ts';
 
 /** Commands that bring a stack up: its name is this folder's from then on (engine/client/checkouts.ts). */
 const CLAIMING: ReadonlySet<string> = new Set(['up', 'create', 'run', 'watch']);
@@ -91,7 +92,7 @@ export const withStack = async <T>(
 
 export const openStack = async <T>({ context }: Invocation, name: string, work: (stack: Stack) => Promise<T>): Promise<T> => {
   const engine = await context.engine();
-  const stack = await engine.openStack({ name, onNotice: (message) => context.stderr.write(`warning: ${message}\n`) });
+  const stack = await engine.openStack({ name, onNotice: (message) => warn(context.stderr, message) });
   try {
     return await work(stack);
   } finally {

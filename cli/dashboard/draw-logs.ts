@@ -60,7 +60,7 @@ const drawText = (model: DashboardModel, entry: LogEntry, { look, isSpoken }: At
   const { search, anchor, pretty } = model.ui;
   if (entry.kind === 'event') {
     const text = sanitiseName(entry.line);
-    return look.paint(text.startsWith('exited with code 0') ? 'dim' : 'red', text);
+    return look.paint(text.startsWith('exited with code 0') ? 'dim' : text.startsWith('warning: ') ? 'yellow' : 'red', text);
   }
   const line = pretty ? (readable(entry.line) ?? entry.line) : entry.line;
   const text = expandTabs(sanitiseLog(line, { color: look.color }));

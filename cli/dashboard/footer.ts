@@ -22,7 +22,7 @@ export const footerText = (model: DashboardModel, look: Look): string => {
     case 'palette':
       return `:${input}${cursor}`;
     case 'quit':
-      return look.paint('yellow', ` Stop the stack?  s stop it and leave ${dotOf(look)} d leave it running ${dotOf(look)} Esc stay`);
+      return look.paint('yellow', ` Stop the stack?  s stop ${dotOf(look)} d leave it running ${dotOf(look)} Esc stay`);
     case 'help':
     case 'graph':
     case 'why':
@@ -50,13 +50,21 @@ const keysText = (model: DashboardModel, look: Look): string => {
     `${keys.labelOf('detach')} detach`,
     `${keys.labelOf('quit')} quit`,
   ];
-  // What does not fit is left out word by word; help and the ways out stay.
-  while (words.length > 3 && widthOf(words.join(dot)) + 1 > look.columns) {
-    words.splice(words.length - 3, 1);
-  }
-  const text = words.join(dot);
+  const text = fitWords(words, { dot, columns: look.columns, last: 2 });
   const boot = startText(model, model.current, { dot, width: look.columns - widthOf(text) - 2 });
   return spread(` ${look.paint('dim', text)}`, look.paint('dim', boot), look.columns);
+};
+
+/** Keys in a row. What does not fit is left out word by word; the first one and the `last` ones, which are the ways out, stay. */
+export const fitWords = (
+  all: readonly string[],
+  { dot, columns, last }: { readonly dot: string; readonly columns: number; readonly last: number },
+): string => {
+  const words = [...all];
+  while (words.length > last + 1 && widthOf(words.join(dot)) + 1 > columns) {
+    words.splice(words.length - last - 1, 1);
+  }
+  return words.join(dot);
 };
 
 /** How long the start of a replica took, and as many of its longest parts as fit; empty when it was long ago. */

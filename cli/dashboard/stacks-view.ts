@@ -2,6 +2,7 @@ import { sanitiseName } from '../../base/sanitise.ts';
 import type { ReplicaDetail, StackSummary } from '../../engine/model/types.ts';
 import { shorten, spread, widthOf } from '../render/width.ts';
 import { signOf } from './draw-list.ts';
+import { fitWords } from './footer.ts';
 import type { Look } from './screen/look.ts';
 
 export interface StackRow extends Pick<StackSummary, 'workingDir' | 'envFiles' | 'profiles'> {
@@ -47,7 +48,8 @@ export const drawStacks = ({ rows, cursor, message }: StacksState, look: Look, h
     .slice(first, first + height)
     .map((row, index) => drawRow(row, { look, width, home, selected: first + index === cursor }));
   const dot = look.unicode ? '·' : '-';
-  const keys = look.paint('dim', ` Enter open ${dot} u up ${dot} s stop ${dot} V volumes, networks, images ${dot} q leave`);
+  const words = ['Enter open', 'u up', 's stop', 'V volumes, networks, images', 'q leave'];
+  const keys = look.paint('dim', ` ${fitWords(words, { dot: ` ${dot} `, columns: look.columns, last: 1 })}`);
   const fill = Array.from({ length: height - lines.length }, () => '');
   return [title, ...lines, ...fill, message === '' ? keys : ` ${sanitiseName(message)}`].map((line) =>
     shorten(line, look.columns, look.unicode),

@@ -5,7 +5,7 @@ import { type Parsed, parseCommandLine } from '../command-tree/program.ts';
 import { opensScreen } from '../commands/ui.ts';
 import type { CliContext } from '../core/context.ts';
 import { checkHostSettings } from '../core/host-settings.ts';
-import { foldFor } from '../core/output.ts';
+import { foldFor, warn } from '../core/output.ts';
 import { exitCodeOf, formatError } from '../core/print-error.ts';
 import { hasUnicode, wantsColour } from '../core/style.ts';
 
@@ -53,7 +53,7 @@ const runParsed = async (parsed: Extract<Parsed, { kind: 'run' }>, context: CliC
   }
   if (command.refused === undefined && !WITHOUT_HOST.has(command.name)) {
     for (const warning of checkHostSettings({ platform: process.platform, arch: process.arch, env: context.env })) {
-      context.stderr.write(`warning: ${warning}\n`);
+      warn(context.stderr, warning);
     }
     refuseForeignHome(hyprHome(context.env));
   }

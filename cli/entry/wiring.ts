@@ -7,6 +7,7 @@ import { traced } from '../../base/trace/trace.ts';
 import type { ConfigOptions, LoadedProject, LoadOptions, Warning } from '../../compose/index.ts';
 import type { CliContext, ConfigArgs, ProjectOptions } from '../core/context.ts';
 import type { Interrupts } from '../core/interrupts.ts';
+import { warn } from '../core/output.ts';
 import { openSettings } from '../core/settings.ts';
 import type { Terminal } from '../core/terminal.ts';
 
@@ -132,9 +133,11 @@ const readStdin = async (signal: AbortSignal): Promise<Uint8Array> => {
 
 const printWarnings = (warnings: readonly Warning[], output: ProcessOutput): void => {
   for (const warning of warnings) {
+    // docker compose's words may begin with the file, which the place has already.
+    const words = warning.where && warning.message.replace(`${warning.where.file}: `, '');
     const place = warning.where ? `${formatPlace(warning.where)}: ` : '';
     const also = warning.also.length === 0 ? '' : ` (the other: ${warning.also.map(formatPlace).join(', ')})`;
-    output('stderr').write(`warning: ${sanitiseName(place + warning.message + also)}\n`);
+    warn(output('stderr'), sanitiseName(place + (words ?? warning.message) + also));
     if (warning.hint !== undefined) {
       output('stderr').write(`  hint: ${sanitiseName(warning.hint)}\n`);
     }

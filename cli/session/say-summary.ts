@@ -15,9 +15,10 @@ export const saySummary = async (context: CliContext, stack: Stack): Promise<voi
     ({ state, health, exitCode, oneOff }) => !oneOff && (health === 'unhealthy' || (exitCode !== 0 && state !== 'running')),
   );
   const steps = [
+    ...(replicas.every(({ state }) => state !== 'running') ? ['start: hypr up'] : []),
     'logs: hypr logs -f',
     ...(bad === undefined ? [] : [`why: hypr why ${bad.service}`]),
-    ...(urls.size > 0 ? ['open: hypr open'] : []),
+    ...(replicas.some(({ state, service }) => state === 'running' && urls.has(service)) ? ['open: hypr open'] : []),
     'stop: hypr down',
   ];
   say(context, `${summary}\n ${steps.join('   ')}`);

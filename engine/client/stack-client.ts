@@ -249,7 +249,7 @@ export class StackClient implements Stack {
   async #running(service: string): Promise<ApiClient> {
     const api = await this.#supervisorIfRunning();
     if (api === undefined) {
-      throw new HyprError('STACK_NOT_RUNNING', `service "${service}" is not running`, { hint: 'start it: hypr compose up -d' });
+      throw new HyprError('STACK_NOT_RUNNING', `service "${service}" is not running`, { hint: `start it: hypr up -d ${service}` });
     }
     return api;
   }

@@ -23,7 +23,7 @@ export const needRunning = (replica: Replica): Replica & { readonly run: Run } =
   replica.adoption.refuse();
   if (run?.process === undefined || row.state === 'paused') {
     throw new HyprError('STACK_NOT_RUNNING', `service "${row.service}" is not running`, {
-      hint: HINTS[row.state] ?? 'start it: hypr compose up -d',
+      hint: HINTS[row.state] ?? `start it: hypr up -d ${row.service}`,
     });
   }
   return replica as Replica & { readonly run: Run };

@@ -124,6 +124,8 @@ export class DashboardModel {
         break;
       case 'warning':
         this.change({ message: event.message });
+        // The last row has no room for long ones, and the next message takes it.
+        this.note(`warning: ${event.message}`);
         break;
       case 'refusal':
         this.refusals.set(event.refusal.replica, event.refusal);

@@ -1,7 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { foldText } from '../../../cli/core/output.ts';
+import { foldText, warn } from '../../../cli/core/output.ts';
+import { Capture } from '../support/fake-context.ts';
 
 describe('text on a narrow terminal', () => {
+  it('folds warnings at words for a terminal, and leaves them whole for a program', () => {
+    const written = (isTTY: boolean): string => {
+      const stream = Object.assign(new Capture(), { isTTY, columns: 30 });
+      warn(stream, 'the attribute `version` is obsolete, remove it');
+      return stream.text;
+    };
+    expect(written(true)).toBe('warning: the attribute\n  `version` is obsolete,\n  remove it\n');
+    expect(written(false)).toBe('warning: the attribute `version` is obsolete, remove it\n');
+  });
+
   it('is folded at words, and a second column stays one', () => {
     expect(foldText('  up       Create and start services, each in a machine of its own\n', 40)).toBe(
       ['  up       Create and start services,', '           each in a machine of its own', ''].join('\n'),

@@ -219,6 +219,19 @@ describe('the screen', () => {
     }
   });
 
+  test('on a narrow screen the question has all its answers; a warning that is too long for the last row is in the log, too', () => {
+    const bench = setUp();
+    bench.add(replica({ service: 'web' }));
+    bench.model.change({ mode: 'quit' });
+    expect(drawScreen(bench.model, look(60, 20)).at(-1)).toBe(' Stop the stack?  s stop · d leave it running · Esc stay');
+    bench.model.change({ mode: 'normal', wrap: true });
+    const message = 'image shop-web was built before its Dockerfile changed: hypr up --build builds it again';
+    bench.model.apply({ type: 'warning', time: NOW, message });
+    const rows = trimmed(drawScreen(bench.model, look(60, 20)));
+    expect(rows.at(-1)).toMatch(/…$/);
+    expect(rows.join('').replaceAll(/ {2,}/g, ' ')).toContain('builds it again');
+  });
+
   test('help that is longer than the screen says so, and moves to its end', () => {
     const bench = setUp();
     bench.model.change({ mode: 'help' });

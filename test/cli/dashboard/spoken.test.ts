@@ -110,7 +110,7 @@ describe('the dashboard in words', () => {
     model.change({ mode: 'why', page: ['web-1: ended with 3'] });
     expect(news()).toEqual(['web-1: ended with 3', 'Escape goes back']);
     model.change({ mode: 'quit' });
-    expect(news()).toEqual(['Stop the stack?  s stop it and leave - d leave it running - Esc stay']);
+    expect(news()).toEqual(['Stop the stack?  s stop - d leave it running - Esc stay']);
   });
 });
 

@@ -35,6 +35,9 @@ describe('the screen of all stacks', () => {
       '',
       ' Enter open · u up · s stop · V volumes, networks, images · q leave',
     ]);
+    expect(drawStacks({ rows, cursor: 0, message: '' }, { ...look, columns: 60 }, '/home/ann').at(-1)).toBe(
+      ' Enter open · u up · s stop · q leave',
+    );
   });
 });
 
