@@ -128,7 +128,8 @@ export const inspectCommands: readonly CommandSpec[] = [
     summary: 'Print events of replicas as they happen',
     flags: [
       bool('json', 'One JSON object per line'),
-      string('format', 'json: the same', { value: 'FORMAT' }),
+      string('format', 'json: the same; or a Go template', { value: 'FORMAT' }),
+      list('f,filter', 'Only those that match: container=, event=, image=, label=, type=', { value: 'KEY=VALUE' }),
       string('since', 'Earlier events', { value: 'TIME', refused: 'events are not kept; they are shown from now on' }),
       string('until', 'Stop at this time', { value: 'TIME' }),
     ],

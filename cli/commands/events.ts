@@ -1,11 +1,13 @@
 import { linkedController } from '../../base/abort.ts';
 import { isAbort } from '../../base/errors.ts';
-import { sanitiseName } from '../../base/sanitise.ts';
+import { sanitiseName, sanitiseText } from '../../base/sanitise.ts';
 import { familiarName } from '../../engine/docker/shapes/names.ts';
 import type { EngineEvent } from '../../engine/model/events.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { writeOut } from '../core/output.ts';
 import { checkServices, withStack } from '../core/project.ts';
+import { compileFilters, hasLabel, type Judges } from '../format/filters.ts';
+import { compileTemplate, unescapeFormat } from '../format/go-template.ts';
 import { eventTime, parseMoment, rfc3339Nano } from '../format/time.ts';
 import { servicesOf } from './verbs.ts';
 
@@ -17,7 +19,9 @@ export const runEvents: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
   const until = flags.string('until');
   const end = until === undefined ? undefined : parseMoment(until, { flag: 'until', now: context.now() });
-  const json = flags.bool('json') || flags.choice('format', ['json']) === 'json';
+  const matches = compileFilters<EngineEvent>(flags.list('filter'), JUDGES);
+  const format = flags.bool('json') ? 'json' : flags.string('format');
+  const print = printerOf(format);
   return withStack(invocation, async (stack, project) => {
     checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
     const over = linkedController(context.interrupts.signal);
@@ -25,7 +29,7 @@ export const runEvents: Handler = async (invocation) => {
     const timer = end === undefined ? undefined : setTimeout(() => over.abort(), Math.max(0, end - context.now()));
     try {
       for await (const event of stack.events({ logs: false, usage: false }, signal)) {
-        const text = isChosen(event, args) ? textOf(event, json) : undefined;
+        const text = isChosen(event, args) && matches(event) ? print(event) : undefined;
         if (text !== undefined) {
           await writeOut(context.stdout, text);
         }
@@ -46,7 +50,42 @@ const isChosen = (event: EngineEvent, services: readonly string[]): boolean => {
   return service !== undefined && (services.length === 0 || services.includes(service));
 };
 
-/** What is printed of it; undefined for events that docker has not and nobody waits for. */
+/** What is printed of an event; undefined for those that docker has not and nobody waits for. */
+const printerOf = (format: string | undefined): ((event: EngineEvent) => string | undefined) => {
+  if (format === undefined || format === '' || format === 'json') {
+    return (event) => textOf(event, format === 'json');
+  }
+  const render = compileTemplate(unescapeFormat(format));
+  return (event) =>
+    event.type === 'refusal' || (event.type === 'replica' && isDockerEvent(event))
+      ? `${sanitiseText(render(dockerEvent(event)))}\n`
+      : undefined;
+};
+
+/** As docker's templates know it. */
+const dockerEvent = (event: RefusalEvent | ReplicaEvent): Record<string, unknown> => {
+  const isReplica = event.type === 'replica';
+  const [Type, Action] = isReplica ? ['container', actionOf(event)] : ['network', 'refuse'];
+  const ID = isReplica ? event.replica.id : event.refusal.replica;
+  const Attributes = isReplica ? attributesOf(event) : refusalAttributes(event);
+  const times = { Scope: 'local', time: Math.trunc(event.time / 1000), Time: Math.trunc(event.time / 1000), TimeNano: event.time * 1e6 };
+  return { Type, Action, Status: Action, ID, From: isReplica ? Attributes.image : '', Actor: { ID, Attributes }, ...times };
+};
+
+const ofReplica = (holds: (event: ReplicaEvent, value: string) => boolean) => (event: EngineEvent, value: string) =>
+  event.type === 'replica' && holds(event, value);
+
+const JUDGES: Judges<EngineEvent> = {
+  container: ofReplica(({ replica }, value) => replica.name === value || (value !== '' && replica.id.startsWith(value))),
+  event: (event, value) => {
+    const action = event.type === 'replica' ? actionOf(event) : event.type === 'refusal' ? 'refuse' : '';
+    return action === value || action.startsWith(`${value}:`);
+  },
+  image: ofReplica(({ replica }, value) => familiarName(replica.image) === familiarName(value)),
+  label: ofReplica(({ replica }, value) => hasLabel(replica.labels, value)),
+  type: (event, value) => (event.type === 'replica' ? 'container' : 'network') === value,
+};
+
 const textOf = (event: EngineEvent, json: boolean): string | undefined => {
   if (event.type === 'refusal') {
     return json ? refusalJson(event) : refusalLine(event);

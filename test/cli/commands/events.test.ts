@@ -46,3 +46,23 @@ test.each(['--json', '--format json'])('events %s › one object per refusal', a
     attributes: { rule: 'egress', count: '3' },
   });
 });
+
+test('events › docker’s filters and templates', async () => {
+  const type = async (line: string) => {
+    const made = fakeContext();
+    const web = replica({ service: 'web', name: 'shop-web-1', labels: { tier: 'web' }, exitCode: 3 });
+    made.fake.replicas = [web];
+    void made.fake.events.push({ type: 'replica', time: NOW, action: 'start', replica: web });
+    void made.fake.events.push({ type: 'replica', time: NOW, action: 'die', replica: web });
+    void made.fake.events.push({ type: 'replica', time: NOW, action: 'update', replica: web });
+    void made.fake.events.push({ type: 'refusal', time: NOW, refusal });
+    made.fake.events.end();
+    return { code: await run(made, line), out: made.stdout.text, err: made.stderr.text };
+  };
+  const format = "--format '{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.exitCode}}'";
+  expect((await type(`events --filter event=die --filter label=tier=web ${format}`)).out).toBe('container die shop-web-1 3\n');
+  expect((await type(`events -f container=shop-web-1 --format '{{.Action}}'`)).out).toBe('start\ndie\n');
+  expect((await type(`events --filter type=network --format '{{.Action}}'`)).out).toBe('refuse\n');
+  expect((await type('events --filter container=nobody')).out).toBe('');
+  expect((await type('events --filter nonsense=1')).err).toContain("invalid filter 'nonsense'");
+});

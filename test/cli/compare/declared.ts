@@ -14,6 +14,8 @@ export const DECLARED: Readonly<Record<string, string>> = {
   "docker image inspect -f '{{.Comment}} {{.Author}} {{.Config.Env}}' day-image:1": 'the same variables in another order',
   'docker push day-nothing': 'docker says what it is about to do before it looks whether there is such an image',
   'docker search --limit nonsense x': 'search is refused: registries have no search that works for all of them',
+  'printf "FROM busybox\\nRUN exit 3\\n" | docker build -q -': "the exit code is buildx's, 1; docker's legacy builder has that of the RUN",
+  'docker system prune -f --filter label=day=none': 'the build cache has no labels and stays; docker removes it whatever the label',
   'docker logout day-nowhere.test': 'hypr says that there was no login',
   'docker help | grep -ci usage': 'the number of lines with that word in a help text',
   "docker inspect -f '{{.State.Paused}} {{.State.Health.Status}}' day-web": "docker's probes fail for a while after a pause on a busy host",

@@ -7,6 +7,8 @@ export const normalise = (text: string, cwd: string): string =>
     .trimEnd();
 
 const RULES: ReadonlyArray<readonly [RegExp, string]> = [
+  // Of a dockerd that was told to leave its host's settings alone.
+  [/^(WARNING: )?IPv4 forwarding is disabled\. Networking will not work\.$\n?/gm, ''],
   [/\b(sha256:)?[0-9a-f]{64}\b/g, '$1<id>'],
   [/\b(?=[0-9a-f]*\d)[0-9a-f]{12}\b/g, '<id>'],
   [/\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| ?[+-]\d\d:?\d\d)?( [A-Z]{3,4})?/g, '<time>'],
