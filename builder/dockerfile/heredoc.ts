@@ -2,7 +2,7 @@ import { ExpandError, expandWords } from './expand.ts';
 import type { Heredoc } from './instruction.ts';
 
 /** The opening of a heredoc; its body comes on the following lines. */
-export type HeredocHead = Omit<Heredoc, 'content'>;
+export type HeredocHead = Omit<Heredoc, 'content' | 'written'>;
 
 /** All heredocs that a logical line opens, in order. */
 export const readHeredocHeads = (line: string): HeredocHead[] => {

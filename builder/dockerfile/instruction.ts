@@ -16,6 +16,8 @@ export interface Heredoc {
   readonly chomp: boolean;
   /** The body, with its newlines; for `<<-` the tabs are already removed. */
   readonly content: string;
+  /** The body as it was written, which a shell gets. */
+  readonly written: string;
 }
 
 export interface KeyValue {

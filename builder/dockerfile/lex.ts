@@ -95,7 +95,7 @@ class Lexer {
     const context = { escape: this.directives.escape, range: { line: start, endLine: this.#next }, comments: this.#comments };
     const instruction = parseLine(line, context);
     const heads = heredocsOfLine(line, instruction);
-    const heredocs = heads.map((head): Heredoc => ({ ...head, content: this.#readBody(head) }));
+    const heredocs = heads.map((head): Heredoc => ({ ...head, ...this.#readBody(head) }));
     return { ...instruction, heredocs, range: { line: start, endLine: this.#next } };
   }
 
@@ -122,13 +122,13 @@ class Lexer {
     return parts.join('');
   }
 
-  #readBody(head: { name: string; chomp: boolean }): string {
-    let content = '';
+  #readBody(head: { name: string; chomp: boolean }): Pick<Heredoc, 'content' | 'written'> {
+    let written = '';
     for (let line = this.#read(); line !== undefined; line = this.#read()) {
       if ((head.chomp ? line.replace(/^\t+/, '') : line) === head.name) {
-        return head.chomp ? chompTabs(content) : content;
+        return { content: head.chomp ? chompTabs(written) : written, written };
       }
-      content += `${line}\n`;
+      written += `${line}\n`;
     }
     throw new SyntaxFault('unterminated heredoc');
   }

@@ -233,7 +233,7 @@ const parseOnbuild: Parser<StageInstruction> = (raw) => {
     throw new SyntaxFault(`${trigger} isn't allowed as an ONBUILD trigger`);
   }
   const line = raw.original.trim().replace(/^onbuild\s+/i, '');
-  const bodies = raw.heredocs.map((doc) => `\n${doc.content}${doc.name}`).join('');
+  const bodies = raw.heredocs.map((doc) => `\n${doc.written}${doc.name}`).join('');
   // Errors in the trigger are reported here, not when another build uses the image.
   if (raw.trigger !== undefined) {
     parseInstruction({ ...raw.trigger, heredocs: raw.heredocs });

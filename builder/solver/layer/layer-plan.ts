@@ -90,7 +90,8 @@ export class LayerPlan {
       this.#forgetBelow(path);
     }
     this.#set(path, {
-      attributes: this.#attributes(entry),
+      // As with BuildKit, what an archive holds gets the owner that is asked for, and keeps its modes.
+      attributes: this.#attributes(entry, options.replace ? undefined : this.#options.chmod),
       identity: entry.identity,
       ...(entry.type === 'file' ? { content: { tree: options.tree, entry } } : {}),
     });
@@ -163,8 +164,8 @@ export class LayerPlan {
     }
   }
 
-  #attributes(entry: TreeEntry): Attributes {
-    const { owner, chmod } = this.#options;
+  #attributes(entry: TreeEntry, chmod: ModeChange | undefined): Attributes {
+    const { owner } = this.#options;
     const mode = chmod && entry.type !== 'symlink' ? chmod(entry.mode, entry.type === 'dir') : entry.mode;
     return { ...entry, ...owner, mode, xattrs: keepXattrs(entry) };
   }

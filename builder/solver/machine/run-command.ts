@@ -26,7 +26,7 @@ export const commandOfRun = (instruction: RunInstruction, state: StageState): Ru
   }
   if (parseHeredocWord(line) === undefined) {
     // Anything beside the heredocs: the shell gets the lines as they were written.
-    const body = heredocs.map(({ content, name }) => `\n${content}${name}`).join('');
+    const body = heredocs.map(({ written, name }) => `\n${written}${name}`).join('');
     return { args: [...shell, line + body] };
   }
   const summary = summarize(first.content);

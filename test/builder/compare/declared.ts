@@ -36,7 +36,7 @@ const DECLARED: readonly Declared[] = [
   {
     id: 'ARG of the parent in the history',
     pattern: /^history \d+: docker (.*"RUN )(?:\|\d+ .* )?(\S+ .*) \| hypr \1\|\d+ .* \2$/,
-    needs: /^FROM s\d/m,
+    needs: /^FROM (s\d|one)/m,
   },
   // BuildKit 0.13 reads the groups of a user from a file that is not open; later ones, as hypr, take it that there are none.
   {
@@ -52,6 +52,18 @@ const DECLARED: readonly Declared[] = [
   },
   // And the patterns beside such a name then find nothing.
   { id: 'files beside a name that is not ASCII', pattern: /^file .*: docker – \| hypr file /, needs: /^(COPY|ADD) .*[^ -~].*$/m },
+  // 0.13 takes what is no octal number for no --chmod; later ones, as hypr, for a mode in letters.
+  { id: 'a mode in letters', pattern: /^file [^:]*: docker file 0644 (.*) \| hypr file 0\d{3} \1$/, needs: /--chmod=[ugoa+=-]/ },
+  // docker's store reads one attribute back out of a layer, security.capability; hypr, as containerd's store, keeps what the archive has.
+  { id: 'attributes of an archive', pattern: /^file [^:]*: docker (.*) \| hypr \1 user\.note=\w+$/, needs: /^ADD /m },
+  // BuildKit after 0.13 gives what an archive holds the owner that is asked for, as hypr does.
+  {
+    id: 'the owner of an archive',
+    pattern: /^file own\/x.*: docker (\S+ \d*) \d+:\d+ (.*) \| hypr \1 5:6 \2( user\.note=\w+)?$/,
+    needs: /^ADD --chown/m,
+  },
+  // Only BuildKit after 0.13 has them without a syntax line, as hypr has.
+  { id: 'flags of later versions', pattern: /^refusal: docker .*unknown flag: (parents|exclude) \| hypr builds$/ },
   { id: 'docker saves no image without layers', pattern: /^refusal: docker save: .*empty export/ },
 ];
 

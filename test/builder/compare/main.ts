@@ -4,12 +4,14 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Builder, type Comparison, compareCase, writeCase } from './compare-case.ts';
 import { generateCase } from './generate.ts';
+import { oddCases } from './odd-cases.ts';
 import { run } from './read-image.ts';
 
 const USAGE = `usage: npm run compare:build -- [--cases N] [--seed S] [--from I] [--runs PERCENT] [--base IMAGE] [--keep FOLDER]
+       npm run compare:build -- --odd [--only NAME] [--base IMAGE] [--keep FOLDER]
 
 Builds random Dockerfiles with a docker engine and with hypr, in turns, and prints where the images differ: files with
-owners, modes, times, links and attributes, configuration and history. The engine is the one that docker in PATH (or
+owners, modes, times, links and attributes, configuration and history. With --odd: a fixed list of features that random ones do not reach. The engine is the one that docker in PATH (or
 HYPR_COMPARE_DOCKER) reaches; DOCKER_HOST says which. The base image must be in hypr's store.
 `;
 
@@ -29,8 +31,13 @@ export const main = async (argv: readonly string[], hypr: string): Promise<numbe
   const scratch = await realpath(await mkdtemp(join(tmpdir(), 'hypr-compare-build-')));
   const tally = new Tally(seed);
   try {
-    for (let index = from; index < from + count; index++) {
-      const one = generateCase({ seed, index, base, runs: Number(option('--runs') ?? 20) });
+    const odd = oddCases(base).filter(({ name }) => name.includes(option('--only') ?? ''));
+    const last = argv.includes('--odd') ? odd.length : from + count;
+    for (let index = from; index < last; index++) {
+      const one = argv.includes('--odd') ? odd[index] : generateCase({ seed, index, base, runs: Number(option('--runs') ?? 20) });
+      if (one === undefined) {
+        break;
+      }
       const builders: Builder[] = [
         { name: 'docker', program: docker },
         { name: 'hypr', program: hypr },

@@ -4,7 +4,7 @@ import type { Random } from '../../support/random.ts';
 
 /** One thing of a build context. Paths are bytes: a name need not be UTF-8. */
 export type ContextItem =
-  | { readonly kind: 'file'; readonly path: string; readonly text: string; readonly mode: number; readonly time: number }
+  | { readonly kind: 'file'; readonly path: string; readonly text: string | Uint8Array; readonly mode: number; readonly time: number }
   | { readonly kind: 'dir'; readonly path: string; readonly mode: number; readonly time: number }
   | { readonly kind: 'symlink'; readonly path: string; readonly target: string; readonly time: number }
   | { readonly kind: 'hardlink'; readonly path: string; readonly target: string };

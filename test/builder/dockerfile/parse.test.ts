@@ -25,7 +25,7 @@ describe('lines', () => {
     expect(stages[0]?.from).toMatchObject({ name: 'one', image: 'x', range: { line: 2, endLine: 2 }, comments: ['about x'] });
     expect(stages[0]?.instructions).toMatchObject([
       { kind: 'run', text: 'RUN a   b\\\\', range: { line: 5, endLine: 8 }, comments: ['doc'] },
-      { kind: 'copy', range: { line: 10, endLine: 12 }, documents: [{ name: 'E', content: '# kept\n' }] },
+      { kind: 'copy', range: { line: 10, endLine: 12 }, documents: [{ name: 'E', content: '# kept\n', written: '# kept\n' }] },
     ]);
   });
 
@@ -66,16 +66,19 @@ describe('heredocs', () => {
   };
 
   it.each([
-    ['RUN cat <<EOF\na\nEOF', [{ name: 'EOF', fd: 0, expand: true, chomp: false, content: 'a\n' }]],
+    ['RUN cat <<EOF\na\nEOF', [{ name: 'EOF', fd: 0, expand: true, chomp: false, content: 'a\n', written: 'a\n' }]],
     [
       'RUN 3<<A 4<<-"B" x\n1\nA\n\t2\n\tB',
       [
-        { name: 'A', fd: 3, expand: true, chomp: false, content: '1\n' },
-        { name: 'B', fd: 4, expand: false, chomp: true, content: '2\n' },
+        { name: 'A', fd: 3, expand: true, chomp: false, content: '1\n', written: '1\n' },
+        { name: 'B', fd: 4, expand: false, chomp: true, content: '2\n', written: '\t2\n' },
       ],
     ],
-    ["COPY <<'a b' /x\nFROM y\n# z \\\na b", [{ name: 'a b', fd: 0, expand: false, chomp: false, content: 'FROM y\n# z \\\n' }]],
-    ['RUN <<E\\OF\nx\nEOF', [{ name: 'EOF', fd: 0, expand: false, chomp: false, content: 'x\n' }]],
+    [
+      "COPY <<'a b' /x\nFROM y\n# z \\\na b",
+      [{ name: 'a b', fd: 0, expand: false, chomp: false, content: 'FROM y\n# z \\\n', written: 'FROM y\n# z \\\n' }],
+    ],
+    ['RUN <<E\\OF\nx\nEOF', [{ name: 'EOF', fd: 0, expand: false, chomp: false, content: 'x\n', written: 'x\n' }]],
     ['RUN cat <<<EOF', []],
     ['RUN ["cat", "<<EOF"]', []],
     ['RUN echo "<<EOF"', []],

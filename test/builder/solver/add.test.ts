@@ -42,6 +42,8 @@ describe('ADD of archives', () => {
     const owned = await shop.build('FROM scratch\nADD --chown=3 a*.tar /x/\n');
     expect(await show(owned.tree)).toEqual(content);
     expect(owned.tree.get('x/two')).toMatchObject({ uid: 3, gid: 3 });
+    const modes = await shop.build('FROM scratch\nADD --chmod=700 a.tar /x/\n');
+    expect(modes.tree.get('x/two')?.mode).toBe(owned.tree.get('x/two')?.mode);
     const kept = await shop.build('FROM scratch\nCOPY a.tar /c\nADD --unpack=false a.tar /n\nADD plain.tar /p/\n');
     expect(['c', 'n', 'p/plain.tar'].map((path) => kept.tree.get(path)?.type)).toEqual(['file', 'file', 'file']);
     expect(await kept.tree.readText('p/plain.tar')).toBe('not a tar');
