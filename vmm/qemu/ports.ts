@@ -41,14 +41,22 @@ export class Ports {
     this.#free.push(port);
   }
 
-  /** Throws VMM_START if no port is left, or with QEMU's message if it cannot open the disk. */
+  /**
+   * Throws VMM_START if no port is left, or with QEMU's message if it cannot open the disk. Once QEMU was asked, an abort is not heard: whoever
+   * gave up takes the disk out again.
+   */
   async plug(disk: DiskSpec, signal?: AbortSignal): Promise<DiskPlace> {
+    signal?.throwIfAborted();
     const port = this.take();
+    const asked = { isLeft: false };
     try {
       const lent = this.#folder === undefined ? undefined : await lendDisk(disk, this.#folder, `plug${port}`);
-      await this.#add(lent ?? disk, port, signal);
+      signal?.throwIfAborted();
+      await this.#add(lent ?? disk, port, asked);
     } catch (error) {
-      this.#free.unshift(port);
+      if (!asked.isLeft) {
+        this.#free.unshift(port);
+      }
       await this.#takeBack({ disk, port }).catch(() => {});
       signal?.throwIfAborted();
       throw new HyprError('VMM_START', `the disk ${disk.path} cannot be plugged in: ${messageOf(error)}`, { cause: error });
@@ -62,13 +70,21 @@ export class Ports {
     }
   }
 
-  async #add(disk: DiskSpec, port: number, signal: AbortSignal | undefined): Promise<void> {
+  /** On failure `isLeft` says that QEMU may still have the disk, and that its port is of no use to another. */
+  async #add(disk: DiskSpec, port: number, outcome: { isLeft: boolean }): Promise<void> {
     const { node, block, device } = pluggedDisk(disk, port);
-    await this.#qmp.run('blockdev-add', block, signal);
     try {
-      await this.#qmp.run('device_add', device, signal);
+      await this.#qmp.run('blockdev-add', block);
+      outcome.isLeft = true;
+      await this.#qmp.run('device_add', device);
     } catch (error) {
-      await this.#qmp.run('blockdev-del', { 'node-name': node }).catch(() => {});
+      // An answer that did not come says nothing: what was asked may have been done.
+      if (outcome.isLeft || isTimeout(error)) {
+        outcome.isLeft = await this.#qmp.run('blockdev-del', { 'node-name': node }).then(
+          () => false,
+          () => true,
+        );
+      }
       throw error;
     }
   }
@@ -78,7 +94,8 @@ export class Ports {
     const { disk, port } = place;
     try {
       await this.remove(port, 'a disk', signal);
-      await this.#qmp.run('blockdev-del', { 'node-name': pluggedDisk(disk, port).node }, signal);
+      // No signal: asked twice, QEMU would not know it any more.
+      await this.#qmp.run('blockdev-del', { 'node-name': pluggedDisk(disk, port).node });
       this.giveBack(port);
     } finally {
       await this.#takeBack(place);
@@ -101,3 +118,5 @@ export class Ports {
     }
   }
 }
+
+const isTimeout = (error: unknown): boolean => error instanceof HyprError && error.code === 'HYPR_TIMEOUT';
