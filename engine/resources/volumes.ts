@@ -1,7 +1,7 @@
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import { diskError } from '../../base/host/files.ts';
+import { diskError, exists } from '../../base/host/files.ts';
 import { withLock } from '../../base/host/lock.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { RootDisk } from '../../builder/model/types.ts';
@@ -80,16 +80,26 @@ export class StackVolumes {
     const labels = config?.labels ?? {};
     const dir = join(this.#platform.paths.volumes, volumeFolder({ name, labels }));
     const path = join(dir, form === 'disk' ? 'data.ext4' : 'data');
+    await this.#make({ name, stack: this.#stack, key, form, path, labels, createdAt: Date.now() }, sizeMib, signal);
+  }
+
+  /** On failure nothing of it is left: nobody would know of it, as the next attempt may be in a folder of another name. */
+  async #make(row: VolumeRow, sizeMib: number, signal: AbortSignal): Promise<void> {
+    const { name, form, path } = row;
+    const dir = dirname(path);
+    const isNew = !(await exists(dir));
     try {
-      await mkdir(form === 'folder' ? path : dir, { recursive: true, mode: 0o700 });
+      await makeFolder(form === 'folder' ? path : dir);
+      if (form === 'disk') {
+        await this.#platform.makeDisk({ path, sizeMib, label: name, signal });
+      }
+      this.#store.putVolume(row);
     } catch (error) {
-      throw diskError(error, dir);
+      if (isNew) {
+        await rm(dir, { recursive: true, force: true }).catch(() => {});
+      }
+      throw error;
     }
-    if (form === 'disk') {
-      await this.#platform.makeDisk({ path, sizeMib, label: name, signal });
-    }
-    const row: VolumeRow = { name, stack: this.#stack, key, form, path, labels, createdAt: Date.now() };
-    this.#store.putVolume(row);
   }
 
   async remove(name: string): Promise<void> {
@@ -271,6 +281,14 @@ const isShared = (project: Project, name: string): boolean => {
     0,
   );
   return replicas > 1;
+};
+
+const makeFolder = async (path: string): Promise<void> => {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw diskError(error, path);
+  }
 };
 
 const removeIfEmpty = async (dir: string): Promise<void> => {
