@@ -16,6 +16,7 @@ export interface LateDisks {
 
 /**
  * Matches what a one-off needs against what the machine has that it joins: a disk is plugged in unless it is there, a folder must be there.
+ * Of what another one-off brought only a volume counts: its image goes with it when it ends.
  * `member`: what its serials begin with; `host`: the replica whose machine it is. Throws HYPR_UNSUPPORTED, VOLUME_IN_USE. Pure.
  */
 export const lateDisks = (
@@ -24,9 +25,13 @@ export const lateDisks = (
 ): LateDisks => {
   const wanted = devices(parts, member);
   const known = new Map<string, string>();
+  const volumes = new Set(
+    parts.mounts.flatMap(({ mount, backing }) => (mount.kind === 'volume' && 'path' in backing ? [backing.path] : [])),
+  );
+  const fixed = new Set(record.spec.disks);
   const there = disksOf(record);
   const plug = wanted.disks.filter((disk) => {
-    const found = there.find(({ path }) => path === disk.path);
+    const found = there.find((one) => one.path === disk.path && (fixed.has(one) || volumes.has(one.path) || one.serial === disk.serial));
     if (found?.readOnly && !disk.readOnly) {
       throw new HyprError('VOLUME_IN_USE', `the machine of ${host} has ${disk.path} read-only`, {
         hint: 'mount the volume with :ro, or stop the machine first',

@@ -45,6 +45,26 @@ describe('a one-off that joins a machine', () => {
     expect([plug.map(({ serial }) => serial), known.get('m2vol0')]).toEqual([['m2upper'], 'm3vol0']);
   });
 
+  test('brings its own image and those it mounts, where another one-off brought them, whose they stay', () => {
+    const image: BackedMount = {
+      mount: { kind: 'image', image: 'i', imageId: 'i', target: '/i', readOnly: true, subpath: undefined } as BackedMount['mount'],
+      backing: { kind: 'image', path: '/mounted', format: 'raw' },
+    };
+    const own = { ...parts(image), root: { path: '/other', format: 'raw' as const } };
+    const { plug, known } = late(own, record([disk('m3root', '/other', true), disk('m3vol0', '/mounted', true)]));
+    expect(plug.map(({ serial, path }) => [serial, path])).toEqual([
+      ['m2root', '/other'],
+      ['m2upper', '/aside'],
+      ['m2vol0', '/mounted'],
+    ]);
+    expect([...known]).toEqual([]);
+  });
+
+  test('finds what is left of its own in the machine', () => {
+    const { plug, known } = late(parts(), record([disk('m2upper', '/aside')]));
+    expect([plug, known.get('m2upper')]).toEqual([[], 'm2upper']);
+  });
+
   test.each([
     ['a folder that the machine does not have', folder('/other'), 'HYPR_UNSUPPORTED'],
     ['a folder to write to that it has read-only', folder('/fixed'), 'HYPR_UNSUPPORTED'],

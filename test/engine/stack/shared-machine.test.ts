@@ -183,6 +183,24 @@ describe('a service in the machine of another', () => {
     expect(plugged()).toBe(0);
   });
 
+  test('one-offs of it have an image each, which stays in the machine as long as its own one-off', async () => {
+    const stack = openTestStack();
+    const other = project({ image: 'app:1' });
+    await stack.up(other, { services: ['vpn'] });
+    const start = async (name: string) => {
+      const replica = await stack.supervisor.oneOffs.create(other, { ...RUN, name }, NONE);
+      await stack.supervisor.oneOffs.start(replica, NONE);
+    };
+    await start('one');
+    await start('two');
+    const plugged = () => stack.row('shop-vpn-1').machine?.plugged?.map(({ disk }) => disk.serial);
+    const root = member(stack)[1]?.config?.root;
+    await stack.verb('stop', { replicas: ['one'] });
+    expect(plugged()).toEqual([root?.disk, root?.upper]);
+    await stack.verb('stop', { replicas: ['two'] });
+    expect(plugged()).toEqual([]);
+  });
+
   test('a one-off of it is taken over with its disk', async () => {
     const stack = openTestStack();
     await stack.up(project());
