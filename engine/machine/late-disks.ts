@@ -65,7 +65,7 @@ const findShare = (share: ShareSpec, there: readonly ShareSpec[], host: string):
 /** It is made before it is plugged in. */
 const withoutBlank = ({ blank: _blank, ...disk }: DiskSpec): DiskSpec => disk;
 
-/** Plugs the disks in, all or none. Throws VMM_START. */
+/** Plugs the disks in, all or none. Throws VMM_START, HYPR_UNSUPPORTED. */
 export const plugDisks = async (machine: Machine, disks: readonly DiskSpec[], host: string, signal: AbortSignal): Promise<void> => {
   const cleanup = new Cleanup();
   try {
@@ -79,6 +79,9 @@ export const plugDisks = async (machine: Machine, disks: readonly DiskSpec[], ho
   } catch (error) {
     await cleanup.run().catch(() => {});
     signal.throwIfAborted();
+    if (error instanceof HyprError && error.code === 'HYPR_UNSUPPORTED') {
+      throw error;
+    }
     throw new HyprError('VMM_START', `the machine of ${host} takes no further disk: ${messageOf(error)}`, {
       hint: `each takes one of its ports, of which one that booted before any service joined it has two: end other one-offs, or restart ${host}`,
       cause: error,

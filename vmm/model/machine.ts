@@ -216,7 +216,7 @@ export interface Machine {
   delete(): Promise<void>;
   /**
    * Plugs a disk into the running machine; absent where the backend cannot. The record changes. Throws VMM_START when no port is free or the
-   * disk is in use.
+   * disk is in use, HYPR_UNSUPPORTED when it is larger than the machine may write.
    */
   plugDisk?(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk>;
   /** Takes a plugged disk with this serial away, whoever plugged it in; nothing happens where there is none. The guest must have unmounted it. */

@@ -89,8 +89,8 @@ const socketArgs = (spec: MachineSpec): string[] => {
 const MIB = 1 << 20;
 
 /**
- * No file that it writes becomes larger than its largest disk, or its memory where that is saved; undefined where disks are
- * plugged in later, whose sizes nobody knows.
+ * No file that it writes becomes larger than its largest disk, or its memory where that is saved; undefined for a machine that is made for
+ * disks that are plugged in later, whose sizes nobody knows. Any other takes none that is larger (vmm/qemu/file-limit.ts).
  */
 const largestFile = async (spec: MachineSpec): Promise<number | undefined> => {
   if (spec.sparePorts !== undefined) {

@@ -22,6 +22,7 @@ import type {
 import { saveWhole } from './clone.ts';
 import { readCounters, readPss } from './counters.ts';
 import { DiskHold } from './disk-hold.ts';
+import { refuseOverFileLimit } from './file-limit.ts';
 import { nicPlaces, plugNic, takesNics, unplugNic } from './nics.ts';
 import { Ports } from './ports.ts';
 import { childEnd, logRefused, removeLeftovers, stderrPath } from './process-end.ts';
@@ -177,6 +178,7 @@ export class QemuMachine implements Machine {
   }
 
   async plugDisk(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk> {
+    await refuseOverFileLimit(disk, this.record.process.pid);
     const place = await this.#portsNow().plug(disk, signal);
     this.#record = { ...this.#record, plugged: [...(this.#record.plugged ?? []), place] };
     return { unplug: (abort) => this.#unplug(place, abort) };

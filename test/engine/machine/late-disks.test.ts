@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { HyprError } from '../../../base/errors.ts';
 import { lateDisks, plugDisks } from '../../../engine/machine/late-disks.ts';
 import type { BackedMount, ReplicaDisks } from '../../../engine/machine/machine-config.ts';
 import type { DiskSpec, Machine, MachineRecord, MachineSpec } from '../../../vmm/model/machine.ts';
@@ -86,5 +87,11 @@ describe('a one-off that joins a machine', () => {
     const plugged = plugDisks(machine, [disk('a', '/a'), disk('b', '/b')], 'shop-vpn-1', new AbortController().signal);
     await expect(plugged).rejects.toMatchObject({ code: 'VMM_START', message: expect.stringContaining('no port') });
     expect(unplugged).toEqual(['a']);
+  });
+
+  test('is told why a disk cannot be in a machine that runs, without talk of ports', async () => {
+    const reason = new HyprError('HYPR_UNSUPPORTED', 'too large', { hint: 'make it smaller' });
+    const machine = { plugDisk: () => Promise.reject(reason) } as unknown as Machine;
+    await expect(plugDisks(machine, [disk('a', '/a')], 'shop-vpn-1', new AbortController().signal)).rejects.toBe(reason);
   });
 });

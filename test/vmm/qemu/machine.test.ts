@@ -1,5 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
@@ -184,5 +184,22 @@ describe('a machine whose disk is full', () => {
     say('STOP');
     await expect.poll(() => said).toContain('cont');
     expect(held).toEqual([true, false]);
+  });
+});
+
+describe('a disk that is plugged in', () => {
+  it('is refused where it is larger than what the machine’s process may write', async () => {
+    const { machine, child } = await makeMachine();
+    const path = join(tempDir(), 'disk');
+    await writeFile(path, '');
+    execFileSync('prlimit', ['--pid', String(child.pid), '--fsize=4096:4096']);
+    const plug = async (size: number, readOnly = false) => {
+      await truncate(path, size);
+      return await machine.plugDisk({ serial: 'd', path, format: 'raw', readOnly });
+    };
+    await expect(plug(4097)).rejects.toMatchObject({ code: 'HYPR_UNSUPPORTED', message: expect.stringContaining(path) });
+    // These get as far as the ports, of which there is none.
+    await expect(plug(4096)).rejects.toMatchObject({ code: 'VMM_START' });
+    await expect(plug(4097, true)).rejects.toMatchObject({ code: 'VMM_START' });
   });
 });
