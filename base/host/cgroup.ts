@@ -23,7 +23,7 @@ const LIMITED: readonly string[] = ['memory', 'cpu', 'pids'];
 /**
  * Finds the nearest folder above this process's own whose children get the memory controller and in which this user may make one:
  * processes may only be moved below a folder that is theirs (Documentation/admin-guide/cgroup-v2.rst, Delegation). Otherwise this user's
- * systemd (`manager`), which may move them; otherwise the reason.
+ * systemd (`manager`), which may move them; otherwise the reason. Never rejects.
  */
 export const findCgroup = async (files: CgroupFiles = FILES, manager = findUserManager): Promise<CgroupPlace | string> => {
   const own = /^0::(.*)$/m.exec(await text(files.self))?.[1];
@@ -38,7 +38,7 @@ export const findCgroup = async (files: CgroupFiles = FILES, manager = findUserM
       return { folder, controllers: LIMITED.filter((each) => controllers.includes(each)) };
     }
   }
-  const found = await manager(mount.point);
+  const found = await manager(mount.point).catch(messageOf);
   return typeof found === 'string' ? `no folder above ${own} is this user's and has the memory controller, and ${found}` : found;
 };
 
@@ -66,7 +66,20 @@ export const limitFiles = ({ memoryBytes, cpus, tasks }: ProcessLimits, controll
   return all.flatMap(([controller, file, value]) => (controllers.includes(controller) ? [[file, value] as [string, string]] : []));
 };
 
-let found: Promise<CgroupPlace | string> | undefined;
+/** Keeps what `find` has found. A reason why there is nothing is not kept: it may have been a lack of processes that passes. */
+export const onceFound = (find: () => Promise<CgroupPlace | string>): (() => Promise<CgroupPlace | string>) => {
+  let kept: Promise<CgroupPlace | string> | undefined;
+  return async () => {
+    kept ??= find();
+    const found = await kept;
+    if (typeof found === 'string') {
+      kept = undefined;
+    }
+    return found;
+  };
+};
+
+const ownPlace = onceFound(findCgroup);
 
 export interface Confined {
   readonly limits: ProcessLimits;
@@ -86,8 +99,7 @@ export const confine = async (
   place?: CgroupPlace | string,
   move: (file: string, pid: string) => Promise<void> = (file, pid) => writeFile(file, pid),
 ): Promise<string | undefined> => {
-  found ??= findCgroup();
-  const parent = place ?? (await found);
+  const parent = place ?? (await ownPlace());
   if (typeof parent === 'string') {
     return undefined;
   }

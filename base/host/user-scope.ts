@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { isErrno } from '../errors.ts';
+import { isErrno, messageOf } from '../errors.ts';
 import { exists } from './files.ts';
 import { runProgram } from './process.ts';
+import { userName } from './user-name.ts';
 
 /** What processes may use of this host, together. */
 export interface ProcessLimits {
@@ -26,8 +26,8 @@ export interface UserManager {
 export interface UserManagerPlace {
   /** $XDG_RUNTIME_DIR */
   readonly runtime: string;
-  /** The file that says that this user's systemd lives longer than their sessions (loginctl enable-linger). */
-  readonly linger: string;
+  /** The file that says that this user's systemd lives longer than their sessions (loginctl enable-linger). Undefined: the user has no name. */
+  readonly linger: string | undefined;
   /** Where cgroup v2 is mounted. */
   readonly mount: string;
 }
@@ -36,8 +36,9 @@ const MANAGER = ['org.freedesktop.systemd1', '/org/freedesktop/systemd1', 'org.f
 const ANSWER_MS = 5_000;
 
 const ownPlace = (mount: string): UserManagerPlace => {
-  const { uid, username } = userInfo();
-  return { runtime: process.env.XDG_RUNTIME_DIR || `/run/user/${uid}`, linger: join('/var/lib/systemd/linger', username), mount };
+  const [uid, name] = [process.getuid?.() ?? 0, userName()];
+  const linger = name === undefined ? undefined : join('/var/lib/systemd/linger', name);
+  return { runtime: process.env.XDG_RUNTIME_DIR || `/run/user/${uid}`, linger, mount };
 };
 
 /**
@@ -48,6 +49,9 @@ export const findUserManager = async (mount: string, place: UserManagerPlace = o
   const socket = join(place.runtime, 'bus');
   if (!(await exists(socket))) {
     return 'this user has no systemd of their own';
+  }
+  if (place.linger === undefined) {
+    return 'this user has no name, without which their systemd is not asked';
   }
   if (!(await exists(place.linger))) {
     return "this user's systemd ends with their last session, unless: loginctl enable-linger";
@@ -100,9 +104,7 @@ const askBus = async (bus: string, words: readonly string[]): Promise<{ readonly
     });
     return { code, text: code === 0 ? stdout : stderr || `busctl ended with ${code}` };
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'EACCES')) {
-      return { code: 127, text: 'its program busctl is missing' };
-    }
-    throw error;
+    // Also what passes, as a lack of processes or descriptors: nothing fails for want of a cgroup.
+    return { code: 127, text: isErrno(error, 'ENOENT', 'EACCES') ? 'its program busctl is missing' : messageOf(error) };
   }
 };

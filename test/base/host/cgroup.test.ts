@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { confine, findCgroup, limitFiles } from '../../../base/host/cgroup.ts';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { confine, findCgroup, limitFiles, onceFound } from '../../../base/host/cgroup.ts';
 
 // Folders and files in the shape of cgroup v2: the seam, because few hosts of tests let their user have the real ones.
 let dir: string;
@@ -58,6 +58,17 @@ describe('where machines get cgroups', () => {
     writeFileSync(old.mounts, '30 1 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n');
     expect(await findCgroup(old)).toBe('this host has no cgroup v2');
   });
+});
+
+test('a search for the place that fails is a reason, and is made again for the next machine; what is found is kept', async () => {
+  folder('', 'cpu');
+  folder('user', '');
+  expect(await findCgroup(files('/user'), () => Promise.reject(new Error('spawn busctl EAGAIN')))).toContain('and spawn busctl EAGAIN');
+  const place = { folder: dir, controllers: ['memory'] };
+  const find = vi.fn(async () => place as typeof place | string).mockResolvedValueOnce('no process can be started');
+  const once = onceFound(find);
+  expect([await once(), await once(), await once()]).toEqual(['no process can be started', place, place]);
+  expect(find).toHaveBeenCalledTimes(2);
 });
 
 const limits = { memoryBytes: 2 ** 30, cpus: 3, tasks: 512 };
