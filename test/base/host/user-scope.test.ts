@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,6 +33,9 @@ describe("a user's systemd", () => {
   });
 });
 
+/** Shell that waits for `condition`, a minute at most, and ends with 7 then. */
+const until = (condition: string) => `n=0; until ${condition}; do n=$((n+1)); [ $n -lt 600 ] || exit 7; sleep 0.1; done`;
+
 /** A systemd of a user, with cgroup v2 of its own, in namespaces: what runs `script` sees it as a user would. */
 const inNamespaces = (script: string) => {
   const dir = mkdtempSync(join(tmpdir(), 'hypr-systemd-'));
@@ -43,14 +47,22 @@ const inNamespaces = (script: string) => {
     export XDG_RUNTIME_DIR=/run/user/0 HOME=${dir}
     dbus-daemon --session --address=unix:path=/run/user/0/bus --nofork --nopidfile 2>/dev/null &
     export DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/0/bus
-    while [ ! -S /run/user/0/bus ]; do sleep 0.1; done
+    ${until('[ -S /run/user/0/bus ]')}
     SYSTEMD_LOG_LEVEL=err /lib/systemd/systemd --user 2>/dev/null &
-    while [ ! -S /run/user/0/systemd/private ]; do sleep 0.1; done
-    until systemctl --user show-environment >/dev/null 2>&1; do sleep 0.1; done
+    ${until('[ -S /run/user/0/systemd/private ]')}
+    ${until('systemctl --user show-environment >/dev/null 2>&1')}
     ${script}`;
-  return spawn('unshare', ['-pfm', '--kill-child', '--mount-proc', '--cgroup', 'sh', '-c', shell], {
+  const child = spawn('unshare', ['-pfm', '--kill-child', '--mount-proc', '--cgroup', 'sh', '-c', shell], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  // Later than the folder above, which is therefore removed after the processes that use it.
+  onTestFinished(async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+  });
+  return child;
 };
 
 /** Why such a systemd cannot run here. */
@@ -75,13 +87,13 @@ onlyWhere(noSystemd()).it('a real systemd of a user puts processes and their chi
   const program = join(import.meta.dirname, 'confine-in-scope.ts');
   const child = inNamespaces(`
     sh -c 'sleep 600 & wait' & outer=$!
-    until inner=$(cat /proc/$outer/task/$outer/children) && [ -n "$inner" ]; do sleep 0.1; done
+    ${until('inner=$(cat /proc/$outer/task/$outer/children) && [ -n "$inner" ]')}
     ${process.execPath} ${program} unix:path=/run/user/0/bus $outer || exit 8
     unit=$(systemctl --user list-units --plain --no-legend 'hypr-*.scope' | cut -d' ' -f1)
-    for pid in $outer $inner; do until grep -q "$unit" /proc/$pid/cgroup; do sleep 0.1; done; done
+    for pid in $outer $inner; do ${until('grep -q "$unit" /proc/$pid/cgroup')}; done
     systemctl --user show -p MemoryMax -p CPUQuotaPerSecUSec -p TasksMax "$unit"
     kill $outer $inner
-    while systemctl --user is-active -q "$unit"; do sleep 0.1; done
+    ${until('! systemctl --user is-active -q "$unit"')}
     echo gone`);
   let said = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
