@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
 import { access, mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { messageOf } from '../errors.ts';
+import { sleep, withDeadline } from '../deadline.ts';
+import { isErrno, messageOf } from '../errors.ts';
 import { logger } from '../log.ts';
 import { shortHash } from '../paths.ts';
 import { findUserManager, type ProcessLimits, startScope, type UserManager } from './user-scope.ts';
@@ -119,13 +120,23 @@ export const confine = async (
       await writeFile(join(folder, file), value);
     }
     for (const pid of all) {
-      await move(join(folder, 'cgroup.procs'), String(pid));
+      await move(join(folder, 'cgroup.procs'), String(pid)).catch(unlessEnded);
     }
     return folder;
   } catch (error) {
     log.warn('no cgroup', { name, reason: messageOf(error) });
-    await removeCgroup(folder);
-    return undefined;
+    // Some of the processes may be in it: it is removed after their end then.
+    return rmdir(folder).then(
+      () => undefined,
+      (failed: unknown) => (isErrno(failed, 'EBUSY') ? folder : undefined),
+    );
+  }
+};
+
+/** A process may end between the list and the move; the others are moved all the same. */
+const unlessEnded = (error: unknown): void => {
+  if (!isErrno(error, 'ESRCH')) {
+    throw error;
   }
 };
 
@@ -136,10 +147,22 @@ const withChildren = async (pid: number): Promise<number[]> => {
   return [pid, ...below.flat()];
 };
 
-/** After its processes are gone. */
-export const removeCgroup = async (folder: string): Promise<void> => {
-  await rmdir(folder).catch(() => {});
+const REMOVE_MS = 2_000;
+
+/**
+ * After its processes have been ended: the kernel keeps it while the last of them, such as the sandboxed child of a daemon, still ends (EBUSY).
+ * Never rejects; takes two seconds at most. `remove` is for tests.
+ */
+export const removeCgroup = async (folder: string, remove: (folder: string) => Promise<void> = rmdir): Promise<void> => {
+  const removed = withDeadline({ ms: REMOVE_MS, what: `the end of the processes in ${folder}` }, async (signal) => {
+    for (let wait = 5; await remove(folder).then(() => false, isBusy); wait = Math.min(wait * 2, 100)) {
+      await sleep(wait, signal);
+    }
+  });
+  await removed.catch((error: unknown) => log.warn('a cgroup is left', { folder, reason: messageOf(error) }));
 };
+
+const isBusy = (error: unknown): boolean => isErrno(error, 'EBUSY');
 
 const mayMove = (folder: string): Promise<boolean> =>
   Promise.all([folder, join(folder, 'cgroup.procs')].map((path) => access(path, constants.W_OK))).then(

@@ -7,7 +7,7 @@ import { onAbort } from '../../base/abort.ts';
 import { Cleanup } from '../../base/cleanup.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
-import { confine } from '../../base/host/cgroup.ts';
+import { confine, removeCgroup } from '../../base/host/cgroup.ts';
 import { notePendingProcess, sweepPendingProcesses } from '../../base/host/pending-processes.ts';
 import { identifyProcess } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
@@ -59,13 +59,16 @@ const launch = async (
   await prepareFolder(spec, cleanup);
   signal.throwIfAborted();
   const { child, exited, status } = await spawnGateway(spec, programs, { config, signal });
+  let cgroup: string | undefined;
+  // After the end of the process, which is deferred later.
+  cleanup.defer(() => cgroup && removeCgroup(cgroup));
   cleanup.defer(() => child.kill('SIGKILL') && exited);
   await checkStatus(spec, { status: await status, exited });
   const socket = networkSocket(spec.runDir);
   const control = await GatewayControl.open(socket, signal);
   cleanup.defer(() => control.close());
   const identity = identityOf(child, spec);
-  const cgroup = await confine([identity.pid], { limits: LIMITS, name: `network-${spec.name}`, runDir: spec.runDir });
+  cgroup = await confine([identity.pid], { limits: LIMITS, name: `network-${spec.name}`, runDir: spec.runDir });
   const record = { spec, process: identity, socket, ...(cgroup === undefined ? {} : { cgroup }) };
   child.unref();
   return { record, control, exited };

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { confine, findCgroup, limitFiles, onceFound } from '../../../base/host/cgroup.ts';
+import { confine, findCgroup, limitFiles, onceFound, removeCgroup } from '../../../base/host/cgroup.ts';
 
 // Folders and files in the shape of cgroup v2: the seam, because few hosts of tests let their user have the real ones.
 let dir: string;
@@ -100,6 +100,29 @@ test('processes get one with their limits, and what they have started is in it, 
   } finally {
     end();
   }
+});
+
+const errno = (code: string) => Object.assign(new Error(code), { code });
+
+test('a process that has ended keeps none of the others out', async () => {
+  const place = { folder: folder('slice', 'memory'), controllers: ['memory'] };
+  const moved: string[] = [];
+  const move = async (_file: string, pid: string) => {
+    if (pid === '2147483646') {
+      throw errno('ESRCH');
+    }
+    moved.push(pid);
+  };
+  expect(await confine([2147483645, 2147483646, 2147483647], machine, place, move)).toContain('/slice/hypr-shop-db-1-');
+  expect(moved).toEqual(['2147483645', '2147483647']);
+});
+
+test('one is removed once the last of its processes has ended, and what fails otherwise fails nothing', async () => {
+  const remove = vi.fn(async () => {});
+  remove.mockRejectedValueOnce(errno('EBUSY')).mockRejectedValueOnce(errno('EBUSY'));
+  await removeCgroup(dir, remove);
+  expect(remove).toHaveBeenCalledTimes(3);
+  await removeCgroup(join(dir, 'none'));
 });
 
 test('only what the folder has is limited', () => {
