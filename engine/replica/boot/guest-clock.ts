@@ -15,6 +15,9 @@ const hostOffset = (): number => Date.now() - performance.now();
 export class GuestClock {
   readonly #row: Pick<VmRow, 'name' | 'spec'>;
   #offset = hostOffset();
+  /** How often the time has jumped, and how many of these jumps the guest was told. */
+  #jumps = 0;
+  #told = 0;
   #isSetting = false;
   #isDue = false;
 
@@ -23,11 +26,14 @@ export class GuestClock {
     this.#row = row;
   }
 
-  /** Whether the host slept, or its clock was set, since this was asked last. */
+  /** Whether the host slept, or its clock was set, and the guest was not told since: it stays due until a set succeeded. */
   hasJumped(): boolean {
     const before = this.#offset;
     this.#offset = hostOffset();
-    return Math.abs(this.#offset - before) >= NOTABLE_MS;
+    if (Math.abs(this.#offset - before) >= NOTABLE_MS) {
+      this.#jumps += 1;
+    }
+    return this.#jumps !== this.#told;
   }
 
   /**
@@ -51,10 +57,14 @@ export class GuestClock {
   }
 
   async #setOnce(guest: Pick<GuestClient, 'setClock'>): Promise<void> {
-    if (this.#row.spec.shares === undefined) {
-      await guest.setClock(Date.now()).catch((error: unknown) => {
-        log.warn('the clock of a guest may be late', { replica: this.#row.name, error: messageOf(error) });
-      });
+    const jumps = this.#jumps;
+    try {
+      if (this.#row.spec.shares === undefined) {
+        await guest.setClock(Date.now());
+      }
+      this.#told = jumps;
+    } catch (error) {
+      log.warn('the clock of a guest may be late', { replica: this.#row.name, error: messageOf(error) });
     }
   }
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { GuestClock } from '../../../../engine/replica/boot/guest-clock.ts';
 import { openTestStack, shopOf, waitTurn } from '../../support/stack.ts';
 
@@ -69,6 +69,21 @@ describe('the clock of a guest', () => {
     } finally {
       later.mockRestore();
     }
+  });
+
+  it('stays due after the host was asleep until a set has succeeded', async () => {
+    const { stack } = await runningWeb();
+    const clock = new GuestClock(stack.replica('shop-web-1').row);
+    expect(clock.hasJumped()).toBe(false);
+    const { now } = Date;
+    const later = vi.spyOn(Date, 'now').mockImplementation(() => now.call(Date) + HOUR_MS);
+    onTestFinished(() => later.mockRestore());
+    // As while it is paused: it is seen, and nothing is set.
+    expect([clock.hasJumped(), clock.hasJumped()]).toEqual([true, true]);
+    await clock.set({ setClock: () => Promise.reject(new Error('no answer')) });
+    expect(clock.hasJumped()).toBe(true);
+    await clock.set({ setClock: async () => {} });
+    expect(clock.hasJumped()).toBe(false);
   });
 
   it('is asked for once at a time by a machine that says without end that it goes on', async () => {
