@@ -1,4 +1,4 @@
-import { rm, statfs } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
@@ -16,6 +16,7 @@ import { launchQemu, makeFolders } from '../qemu/launch.ts';
 import { QemuMachine } from '../qemu/machine.ts';
 import { memoryClass } from '../qemu/machine-class.ts';
 import { machineLimits } from '../qemu/machine-limits.ts';
+import { writesToMemory } from '../qemu/memory-files.ts';
 import { unusedPorts } from '../qemu/nics.ts';
 import { stderrPath } from '../qemu/process-end.ts';
 import { connectQmp } from '../qemu/qmp.ts';
@@ -109,21 +110,12 @@ const recordOf = async (
   const ahead = template?.upper === undefined ? {} : { rooted: true as const };
   const origin = { layout, programs: settings.toolchain.id, ...(template === undefined ? {} : { template: template.key }), ...ahead };
   const size = { memoryMib: memoryClass(spec.memoryMib), vcpus: spec.vcpus, shares: helpers.length };
-  const disksInMemory = await inMemory(spec.disks.flatMap(({ path, readOnly }) => (readOnly ? [] : [path])));
-  const limits = machineLimits({ ...size, disksInMemory, accelerated: settings.accelerator === 'kvm' });
+  const limits = machineLimits({ ...size, filesInMemory: await writesToMemory(spec), accelerated: settings.accelerator === 'kvm' });
   const pids = [process, ...helpers].map(({ pid }) => pid);
   const cgroup = await confine(pids, { limits, name: spec.name, runDir: spec.runDir });
   const own = { backend: backendName(settings), spec, process, helpers, agentSocket: agent, controlSocket: control };
   return { ...own, ...origin, ...(cgroup === undefined ? {} : { cgroup }) };
 };
-
-/** Whether one of the files is on a file system that is memory: statfs(2), TMPFS_MAGIC. */
-const inMemory = async (files: readonly string[]): Promise<boolean> => {
-  const types = await Promise.all(files.map((file) => statfs(file).then(({ type }) => type)));
-  return types.includes(TMPFS);
-};
-
-const TMPFS = 0x01021994;
 
 const makeBlanks = async ({ toolchain }: QemuSettings, { disks }: MachineSpec, signal?: AbortSignal): Promise<void> => {
   await Promise.all(

@@ -7,11 +7,16 @@ test('a machine may use its guest’s memory and what QEMU needs, and a processo
   expect(machineLimits(size)).toEqual({ memoryBytes: 1032 * 2 ** 20, cpus: 3, tasks: 512 });
 });
 
-test('emulation has room for its code, and each share for its daemon', () => {
+test('emulation has room for its code, and each share for its daemon and the files that the guest knows', () => {
   expect(machineLimits({ ...size, accelerated: false }).memoryBytes).toBe(2056 * 2 ** 20);
-  expect(machineLimits({ ...size, shares: 2 })).toEqual({ memoryBytes: 1544 * 2 ** 20, cpus: 3, tasks: 640 });
+  expect(machineLimits({ ...size, shares: 2 })).toEqual({ memoryBytes: (1544 + 1280) * 2 ** 20, cpus: 3, tasks: 640 });
 });
 
-test('a machine whose disks are memory has no limit of it', () => {
-  expect(machineLimits({ ...size, disksInMemory: true }).memoryBytes).toBeUndefined();
+test('what the daemons of shares hold for a large guest is bounded by how many files they may open', () => {
+  const [one, two] = [1, 2].map((shares) => machineLimits({ ...size, memoryMib: 8192, shares }).memoryBytes ?? 0);
+  expect(((two ?? 0) - (one ?? 0)) / 2 ** 20).toBeCloseTo(256 + 2442, -1);
+});
+
+test('a machine whose disks or shares are memory has no limit of it', () => {
+  expect(machineLimits({ ...size, filesInMemory: true }).memoryBytes).toBeUndefined();
 });
