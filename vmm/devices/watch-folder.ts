@@ -6,8 +6,10 @@ import { childEnv } from '../model/environment.ts';
 import type { FolderChange } from '../model/machine.ts';
 
 /** Others of the user's programs watch, too: their editor, for one. */
-const PART_OF_LIMIT = 1 / 4;
+const PART_OF_LIMIT = 1 / 2;
 const MOST_FOLDERS = 16_384;
+/** A watcher is given so many at a time: what others may have depends on what each holds, not on how many there are. */
+const STEP_FOLDERS = 64;
 /** A path is at most 4,000 bytes. */
 const LONGEST_RECORD = 8_192;
 
@@ -25,20 +27,28 @@ export interface WatchFolderInput {
  */
 export async function* watchFolder({ program, path, signal }: WatchFolderInput): AsyncGenerator<FolderChange[]> {
   const limit = await readFile('/proc/sys/fs/inotify/max_user_watches', 'utf8').catch(() => '');
-  const most = mostFolders(limit, watching);
-  watching += 1;
+  let held = 0;
+  /** How many it may watch now. What it holds is given back by its end. */
+  const grow = (): number => {
+    const more = Math.max(held, Math.min(held + STEP_FOLDERS, mostFolders(limit, heldByAll - held)));
+    heldByAll += more - held;
+    held = more;
+    return held;
+  };
   try {
-    yield* watchUpTo(most, { program, path, signal });
+    yield* watchGrowing(grow, { program, path, signal });
   } finally {
-    watching -= 1;
+    heldByAll -= held;
   }
 }
 
-/** How many folders this process watches. */
-let watching = 0;
+/** How many folders the watchers of this process may watch now, together. */
+let heldByAll = 0;
 
-async function* watchUpTo(most: number, { program, path, signal }: WatchFolderInput): AsyncGenerator<FolderChange[]> {
-  const child = spawn(program, ['--watch', path, String(most)], { cwd: '/', env: childEnv(), stdio: ['ignore', 'pipe', 'pipe'] });
+async function* watchGrowing(grow: () => number, { program, path, signal }: WatchFolderInput): AsyncGenerator<FolderChange[]> {
+  const child = spawn(program, ['--watch', path, String(grow())], { cwd: '/', env: childEnv(), stdio: ['pipe', 'pipe', 'pipe'] });
+  // Its end is told by its output.
+  child.stdin.on('error', () => {});
   const leave = onAbort(signal, () => child.kill('SIGKILL'));
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -51,6 +61,9 @@ async function* watchUpTo(most: number, { program, path, signal }: WatchFolderIn
     const decoder = new ChangeDecoder();
     for await (const chunk of child.stdout) {
       const changes = decoder.push(chunk as Buffer);
+      if (decoder.takeAsk()) {
+        child.stdin.write(`${grow()}\n`);
+      }
       if (changes.length > 0) {
         yield changes;
       }
@@ -66,12 +79,12 @@ async function* watchUpTo(most: number, { program, path, signal }: WatchFolderIn
 }
 
 /**
- * Pure: how many folders one share may have watched, by what the kernel allows a user. A guest makes as many folders as it likes: beside others each
- * has half of what the one before has, so that all of a stack together have less than half.
+ * Pure: how many folders one share may have watched, by what the kernel allows a user, where those beside it have `others` watched. A guest makes as
+ * many folders as it likes: each share leaves as many to further ones as it has itself, so that all of a stack together have less than half.
  */
 export const mostFolders = (limit: string, others = 0): number => {
   const all = Number.parseInt(limit, 10);
-  const part = ((Number.isNaN(all) ? 8_192 : all) * PART_OF_LIMIT) / 2 ** others;
+  const part = ((Number.isNaN(all) ? 8_192 : all) * PART_OF_LIMIT - others) / 2;
   return Math.max(1, Math.min(MOST_FOLDERS, Math.floor(part)));
 };
 
@@ -80,12 +93,18 @@ const KINDS: Readonly<Record<string, FolderChange['kind']>> = { w: 'written', n:
 /** Reads the records of vmm/jail/watch.h from chunks of any length. Throws HYPR_INTERNAL where there are none. */
 export class ChangeDecoder {
   #rest: Buffer = Buffer.alloc(0);
+  #asks = false;
 
   push(chunk: Buffer): FolderChange[] {
     let bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     const changes: FolderChange[] = [];
     for (let end = bytes.indexOf(0); end !== -1; end = bytes.indexOf(0)) {
-      changes.push(readChange(bytes.subarray(0, end)));
+      const record = bytes.subarray(0, end);
+      if (record.length === 1 && record[0] === ASKS) {
+        this.#asks = true;
+      } else {
+        changes.push(readChange(record));
+      }
       bytes = bytes.subarray(end + 1);
     }
     if (bytes.length > LONGEST_RECORD) {
@@ -94,7 +113,16 @@ export class ChangeDecoder {
     this.#rest = Buffer.from(bytes);
     return changes;
   }
+
+  /** Whether the watcher waits to be told how many folders it may watch; once for each time. */
+  takeAsk(): boolean {
+    const asks = this.#asks;
+    this.#asks = false;
+    return asks;
+  }
 }
+
+const ASKS = 'm'.charCodeAt(0);
 
 const readChange = (record: Buffer): FolderChange => {
   const kind = KINDS[String.fromCharCode(record[0] ?? 0)];

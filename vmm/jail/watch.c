@@ -81,11 +81,40 @@ static void reach_limit(void) {
   }
 }
 
+static void flush(void) {
+  if (fflush(stdout) != 0) {
+    exit(0);
+  }
+}
+
+/* Asks whoever reads this for more folders, and waits for the answer. Once there are no more, it does not ask again. */
+static bool gain_room(void) {
+  char answer[16] = "";
+  if (at_limit) {
+    return false;
+  }
+  put('m', "");
+  flush();
+  for (size_t length = 0; length < sizeof answer - 1; length++) {
+    ssize_t got;
+    while ((got = read(STDIN_FILENO, answer + length, 1)) < 0 && errno == EINTR) {
+    }
+    if (got != 1 || answer[length] == '\n') {
+      answer[length] = 0;
+      break;
+    }
+  }
+  int most = atoi(answer);
+  bool more = most > most_folders;
+  most_folders = more ? most : most_folders;
+  return more;
+}
+
 /* By its descriptor, not by its path, where a link could be by now. */
 static bool watch(int fd, const char *path) {
   char place[32];
   snprintf(place, sizeof place, "/proc/self/fd/%d", fd);
-  int id = folder_count < most_folders ? inotify_add_watch(events, place, CONTENT | NAMES | IN_ONLYDIR) : -1;
+  int id = folder_count < most_folders || gain_room() ? inotify_add_watch(events, place, CONTENT | NAMES | IN_ONLYDIR) : -1;
   if (id < 0) {
     if (folder_count >= most_folders || errno == ENOSPC || errno == ENOMEM) {
       reach_limit();
@@ -208,12 +237,6 @@ static void handle(const struct inotify_event *event) {
     drop_tree(path);
   } else if (is_dir && event->mask & (IN_CREATE | IN_MOVED_TO) && !is_left_out(event->name)) {
     add_tree(path, true);
-  }
-}
-
-static void flush(void) {
-  if (fflush(stdout) != 0) {
-    exit(0);
   }
 }
 

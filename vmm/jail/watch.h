@@ -6,7 +6,8 @@
  *
  *   w  what is at the path was written, or its attributes changed        n  the path is new, or something else is there now
  *   g  nothing is there any more                                         a  news were lost: anything may have changed (no path)
- *   l  no more than `most` folders are watched, not all (no path)        r  all that is to be watched is (no path)
+ *   l  no more folders may be watched than are, not all (no path)        r  all that is to be watched is (no path)
+ *   m  `most` folders are watched, and there are more (no path): the answer on stdin is a line with a higher number, or the same for no more
  *
  * What is inside of .git and node_modules is not watched. No link is followed, and nothing outside of the folder is opened: whoever writes
  * in it is a guest. The exit code is 0, or 71 with the reason on stderr.
