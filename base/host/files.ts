@@ -100,24 +100,21 @@ export const syncFolder = async (path: string): Promise<void> => {
 
 /** Whether two files have the same content. */
 export const isSameFile = async (path: string, other: string): Promise<boolean> => {
-  const [a, b] = [await open(path), await open(other)];
-  try {
-    const size = (await a.stat()).size;
-    if (size !== (await b.stat()).size) {
+  await using a = await open(path);
+  await using b = await open(other);
+  const size = (await a.stat()).size;
+  if (size !== (await b.stat()).size) {
+    return false;
+  }
+  const [left, right] = [Buffer.alloc(PIECE), Buffer.alloc(PIECE)];
+  for (let at = 0; at < size; at += PIECE) {
+    const { bytesRead } = await a.read(left, 0, PIECE, at);
+    await b.read(right, 0, PIECE, at);
+    if (left.compare(right, 0, bytesRead, 0, bytesRead) !== 0) {
       return false;
     }
-    const [left, right] = [Buffer.alloc(PIECE), Buffer.alloc(PIECE)];
-    for (let at = 0; at < size; at += PIECE) {
-      const { bytesRead } = await a.read(left, 0, PIECE, at);
-      await b.read(right, 0, PIECE, at);
-      if (left.compare(right, 0, bytesRead, 0, bytesRead) !== 0) {
-        return false;
-      }
-    }
-    return true;
-  } finally {
-    await Promise.all([a.close(), b.close()]);
   }
+  return true;
 };
 
 const PIECE = 1024 * 1024;

@@ -1,4 +1,5 @@
 import { familiarReference, parseReference } from '../registry/config/reference.ts';
+import { damageOf } from './damage.ts';
 import { collectGarbage } from './gc.ts';
 import type { StoreParts } from './parts.ts';
 import { refuseWhileBusy } from './prune.ts';
@@ -53,8 +54,8 @@ const remake = async (parts: StoreParts, { kind, name }: StoreFault, signal: Abo
       return true;
     }
     return false;
-  } catch {
-    signal?.throwIfAborted();
+  } catch (error) {
+    damageOf(error);
     return false;
   }
 };

@@ -7,6 +7,7 @@ import { stagingName } from '../../base/host/staging.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { Tool } from '../../vmm/model/tools.ts';
 import type { RootDisk } from '../model/types.ts';
+import { Damage } from './damage.ts';
 import { type ErofsImage, indexLayer, mergeIndexes, readErofs } from './erofs.ts';
 import { digestHex } from './format/digest.ts';
 import { inheritedFolders } from './inherited.ts';
@@ -143,7 +144,7 @@ export class RootDisks {
     for (const [, sectors, file = ''] of extents) {
       const { size } = await stat(join(folder, file));
       if (size < Number(sectors) * 512) {
-        throw new Error(`${file} has ${size} bytes instead of ${Number(sectors) * 512}`);
+        throw new Damage(`${file} has ${size} bytes instead of ${Number(sectors) * 512}`);
       }
     }
   }

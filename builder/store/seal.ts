@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { basename, join } from 'node:path';
 import { readTextIfThere, writeFileAtomic } from '../../base/host/files.ts';
+import { Damage } from './damage.ts';
 
 /** In a folder of the store: file → sha256 in hexadecimal, of what no digest outside covers. */
 const SEAL = 'digests.json';
@@ -24,7 +25,7 @@ export const checkSeal = async (folder: string): Promise<void> => {
   for (const [file, digest] of Object.entries(JSON.parse(text) as Record<string, string>)) {
     // The name is that of a file here, whatever a damaged seal says.
     if ((await hashFile(join(folder, basename(file)))) !== digest) {
-      throw new Error(`${file} is not what was made`);
+      throw new Damage(`${file} is not what was made`);
     }
   }
 };

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { messageOf } from '../../base/errors.ts';
 import { isSameFile } from '../../base/host/files.ts';
 import { normaliseLayer } from '../layers/normalise.ts';
+import { Damage, damageOf } from './damage.ts';
 import { readErofs } from './erofs.ts';
 import { digestHex } from './format/digest.ts';
 import { parseImageConfig } from './format/image-config.ts';
@@ -21,6 +21,7 @@ export interface StoreFault {
 /**
  * Checks the whole store: blobs against their digests, layers by rebuilding their original tars and normal forms, indexes and
  * disks against what was made, records against what they are made from, and that everything a record refers to exists.
+ * Throws what is no fault of the store, such as HYPR_DISK_FULL: each layer is made once more beside it.
  */
 export const verifyStore = async (parts: StoreParts, signal?: AbortSignal): Promise<StoreFault[]> => {
   const { records, layers, disks } = parts;
@@ -31,8 +32,7 @@ export const verifyStore = async (parts: StoreParts, signal?: AbortSignal): Prom
       try {
         await check(name);
       } catch (error) {
-        signal?.throwIfAborted();
-        faults.push({ kind, name, reason: messageOf(error) });
+        faults.push({ kind, name, reason: damageOf(error) });
       }
     }
   };
@@ -53,13 +53,13 @@ export const checkLayer = async ({ root, layers }: StoreParts, diffId: string, s
   await readErofs(layers.index(diffId));
   await layers.blobs(diffId);
   if ((await layers.peek(diffId)) === undefined) {
-    throw new Error('it has no record');
+    throw new Damage('it has no record');
   }
   const staging = await makeStagingFolder(root, 'check');
   try {
     await normaliseLayer(layers.original(diffId), { folder: staging.path, expectedDiffId: diffId, signal });
     if (!(await isSameFile(join(staging.path, 'layer.tar'), layers.tar(diffId)))) {
-      throw new Error('its layer.tar is not what was made');
+      throw new Damage('its layer.tar is not what was made');
     }
   } finally {
     await staging.remove();
@@ -73,7 +73,7 @@ const checkImage = async ({ records, layers }: StoreParts, id: string): Promise<
   }
   const made = await describeImage({ records, layers }, id, image.manifestDigest);
   if (JSON.stringify(sorted(made)) !== JSON.stringify(sorted(image))) {
-    throw new Error('its record is not what its config says');
+    throw new Damage('its record is not what its config says');
   }
 };
 
@@ -105,9 +105,9 @@ const checkReference = async (records: Records, file: string): Promise<void> => 
     return;
   }
   if (typeof record.reference !== 'string' || referenceFile(record.reference) !== file) {
-    throw new Error('it is not under its own name');
+    throw new Damage('it is not under its own name');
   }
   if (!(await records.imageIds()).includes(record.imageId)) {
-    throw new Error(`${record.reference}: its image ${digestHex(record.imageId)} is not in the store`);
+    throw new Damage(`${record.reference}: its image ${digestHex(record.imageId)} is not in the store`);
   }
 };

@@ -1,6 +1,7 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
+import { neverAborts } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import { listFolder } from '../../base/host/files.ts';
 import { withLock } from '../../base/host/lock.ts';
@@ -10,6 +11,8 @@ import { type HomePaths, homePaths } from '../../base/paths.ts';
 import { findBuildLeftovers } from '../../builder/build.ts';
 import { findTemplateLeftovers } from '../../vmm/template/leftovers.ts';
 import type { HomeRepair } from '../model/types.ts';
+import { ANONYMOUS_LABEL } from '../model/volume-name.ts';
+import { OWN_NAME } from '../resources/orphan-volumes.ts';
 import { checkDatabase } from '../state/check.ts';
 import { repairDatabase } from '../state/repair.ts';
 import { openStateReader, openStateStore } from '../state/store.ts';
@@ -32,48 +35,73 @@ export const checkHome = async (signal?: AbortSignal, onLeftover: (line: string)
 /**
  * Saves of the database what can be read, makes parts of the image store again, and removes what is lost. Volumes whose
  * record is lost are recorded again, so that no data is out of reach. Throws STACK_BUSY while somebody has a damaged
- * database open, IMAGE_IN_USE during a pull or build.
+ * database open, STACK_STATE when a newer hypr wrote it, IMAGE_IN_USE during a pull or build: nothing is changed then.
  */
-export const repairHome = async (signal?: AbortSignal): Promise<HomeRepair> => {
+export const repairHome = async (signal: AbortSignal = neverAborts()): Promise<HomeRepair> => {
   const paths = homePaths();
-  const lock = { what: 'the repair of this home', timeout: 60_000, ...(signal ? { signal } : {}) };
+  const lock = { what: 'the repair of this home', timeout: 60_000, signal };
   return await withLock(join(paths.locks, 'repair.lock'), lock, async () => {
-    const state = await mendDatabase(paths);
+    const isDamaged = checkDatabase(paths.database).length > 0;
+    if (isDamaged) {
+      await refuseWhileOpen(paths.database);
+    }
+    // Images first: what can refuse to be repaired does so before anything is changed.
     const store = await openStore(paths);
     const images = await store.repair(signal);
+    const state = isDamaged ? await mendDatabase(paths, signal) : { repaired: [], lost: [], kept: undefined };
     return { repaired: [...state.repaired, ...images.repaired], lost: [...state.lost, ...images.removed], kept: state.kept };
   });
 };
 
-const mendDatabase = async (paths: HomePaths): Promise<HomeRepair> => {
-  if (checkDatabase(paths.database).length === 0) {
-    return { repaired: [], lost: [], kept: undefined };
-  }
+const mendDatabase = async (paths: HomePaths, signal: AbortSignal): Promise<HomeRepair> => {
+  // Again, because images take a while; nothing is waited for between this and the exchange of the file.
   await refuseWhileOpen(paths.database);
   const { kept, lost } = repairDatabase(paths.database);
-  return { repaired: await recordVolumes(paths), lost: [...lost, ...(await endUnrecorded(paths))], kept };
+  return { repaired: await recordVolumes(paths), lost: [...lost, ...(await endUnrecorded(paths, signal))], kept };
 };
 
 /** A machine whose record is lost can be reached by no command any more, and holds the disks that its successor needs. */
-const endUnrecorded = async ({ database, machines }: HomePaths): Promise<string[]> => {
-  const state = openStateReader(database);
-  const known = new Set(state.vms().map(({ stack, name }) => join(stack, name)));
-  state.close();
+const endUnrecorded = async ({ database, machines }: HomePaths, signal: AbortSignal): Promise<string[]> => {
+  const isRecorded = (stack: string, name: string): boolean => {
+    const state = openStateReader(database);
+    try {
+      return state.vms(stack).some((vm) => vm.name === name);
+    } finally {
+      state.close();
+    }
+  };
   const ended: string[] = [];
   for (const stack of await listFolder(machines)) {
-    for (const name of (await listFolder(join(machines, stack))).filter((each) => !known.has(join(stack, each)))) {
+    for (const name of await listFolder(join(machines, stack))) {
+      signal.throwIfAborted();
       const folder = `${await realpath(join(machines, stack, name))}/`;
-      for await (const pid of processesWith((link) => link.startsWith(folder))) {
-        const machine = identifyProcess(pid);
-        // QEMU writes what its disks still have to say before it ends.
-        if (machine !== undefined && signalProcess(machine, 'SIGTERM') && !(await isGone(machine))) {
-          signalProcess(machine, 'SIGKILL');
+      for await (const pid of isRecorded(stack, name) ? [] : processesWith((link) => link.startsWith(folder))) {
+        // Asked again: a replica that was made meanwhile has the same folder.
+        if (isMonitor(pid) && !isRecorded(stack, name)) {
+          await endProcess(pid);
+          ended.push(`the machine of ${name}, process ${pid}`);
         }
-        ended.push(`the machine of ${name}, process ${pid}`);
       }
     }
   }
   return ended;
+};
+
+/** Whether a process is a VMM, and not one that only reads its files. */
+const isMonitor = (pid: number): boolean => {
+  try {
+    return pid !== process.pid && readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('qemu-system-');
+  } catch {
+    return false;
+  }
+};
+
+/** QEMU writes what its disks still have to say before it ends. */
+const endProcess = async (pid: number): Promise<void> => {
+  const machine = identifyProcess(pid);
+  if (machine !== undefined && signalProcess(machine, 'SIGTERM') && !(await isGone(machine))) {
+    signalProcess(machine, 'SIGKILL');
+  }
 };
 
 /** Who has the old file open would go on writing to it. Machines outlive their supervisor, and the next one takes them over. */
@@ -96,13 +124,14 @@ const refuseWhileOpen = async (database: string): Promise<void> => {
 const recordVolumes = async ({ database, volumes }: HomePaths): Promise<string[]> => {
   const state = openStateStore(database);
   try {
-    const known = new Set(state.volumes().map(({ name }) => name));
+    const known = new Set(state.volumes().map(({ path }) => path));
     const found = (await listFolder(volumes)).flatMap((name) => {
       const form = (['disk', 'folder'] as const).find((each) => existsSync(pathOf(volumes, name, each)));
-      return known.has(name) || form === undefined ? [] : [{ name, form }];
+      return form === undefined || known.has(pathOf(volumes, name, form)) ? [] : [{ name, form }];
     });
     for (const { name, form } of found) {
-      state.putVolume({ name, stack: '', key: name, form, path: pathOf(volumes, name, form), labels: {}, createdAt: Date.now() });
+      const labels: Record<string, string> = OWN_NAME.test(name) ? { [ANONYMOUS_LABEL]: '' } : {};
+      state.putVolume({ name, stack: '', key: name, form, path: pathOf(volumes, name, form), labels, createdAt: Date.now() });
     }
     return found.map(({ name }) => `volume ${name}`);
   } finally {

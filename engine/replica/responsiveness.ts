@@ -38,7 +38,7 @@ export class Responsiveness {
     this.#clock = clock;
   }
 
-  /** Asks until the run ends. */
+  /** Asks until the run ends, and looks whether what its machine needs is still there. */
   watch(run: Run): void {
     this.#record.noteSilence(undefined);
     onAbort(run.abort.signal, () => this.#record.noteSilence(undefined));
@@ -71,6 +71,7 @@ export class Responsiveness {
       if (this.#clock.hasJumped() && this.#record.row.state === 'running') {
         void this.#clock.set(run.guest);
       }
+      run.machine.endIfCrippled?.();
       if (!(await this.#isSilent(run))) {
         await this.#rest(signal);
       }

@@ -11,7 +11,8 @@ import { discardVolume } from './discard-volume.ts';
 
 /** As docker's names of volumes that nobody named. */
 const NAME_DIGITS = 64;
-const OWN_NAME = /^[0-9a-f]{64}$/;
+/** The name of a volume that nobody named and that no service has any more. */
+export const OWN_NAME = /^[0-9a-f]{64}$/;
 
 interface Place {
   readonly paths: Pick<HomePaths, 'volumes'>;

@@ -1,14 +1,16 @@
 import { existsSync } from 'node:fs';
-import { isDeepStrictEqual } from 'node:util';
 import Database from 'better-sqlite3';
-import { messageOf } from '../../base/errors.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
 import { isIntact } from './checksum.ts';
+import { databaseError } from './database.ts';
+import { compareSchema } from './own-schema.ts';
 import type { Sql } from './rows.ts';
-import { MIGRATIONS, TABLES, type Table } from './schema.ts';
+import type { Table } from './schema.ts';
 
 /**
  * Everything that is wrong with the database of a home, one line each: what SQLite finds in its pages and indexes, rows
- * that refer to none, and rows whose content is not as it was written. Changes nothing. A missing file is whole.
+ * that refer to none, and rows whose content is not as it was written. Changes no row. A missing file is whole.
+ * Throws STACK_STATE when a newer hypr wrote it.
  */
 export const checkDatabase = (path: string): string[] => {
   if (!existsSync(path)) {
@@ -26,6 +28,8 @@ export const checkDatabase = (path: string): string[] => {
   try {
     db = new Database(path, { fileMustExist: true });
     const open = db;
+    const { isWhole, tables } = compareSchema(open, path);
+    check('', () => (isWhole ? [] : ['its tables are not those that hypr made']));
     check('', () =>
       open
         .prepare('PRAGMA integrity_check')
@@ -34,34 +38,22 @@ export const checkDatabase = (path: string): string[] => {
         .map(String)
         .filter((line) => line !== 'ok'),
     );
-    check('', () => (isOwnSchema(open) ? [] : ['its tables are not those that hypr made']));
     check('', () =>
       (open.pragma('foreign_key_check') as ForeignKey[]).map(({ table, parent }) => `a row of ${table} has none in ${parent}`),
     );
-    for (const table of TABLES) {
+    for (const table of tables) {
       check(`${table}: `, () => (open.prepare(`SELECT * FROM ${table}`).all() as Sql[]).flatMap((row) => faultOf(table, row) ?? []));
     }
   } catch (error) {
+    const known = databaseError(error, path);
+    if (known instanceof HyprError && known.code !== 'STATE_DAMAGED') {
+      throw known;
+    }
     faults.push(`${path}: ${messageOf(error)}`);
   } finally {
     db?.close();
   }
   return faults;
-};
-
-/** Whether the tables are what the migrations up to its version make. */
-const isOwnSchema = (db: Database.Database): boolean => {
-  const version = db.pragma('user_version', { simple: true }) as number;
-  const model = new Database(':memory:');
-  try {
-    for (const migration of MIGRATIONS.slice(0, Math.max(0, version))) {
-      model.exec(migration);
-    }
-    const schemaOf = (of: Database.Database) => of.prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name').all();
-    return version <= MIGRATIONS.length && isDeepStrictEqual(schemaOf(db), schemaOf(model));
-  } finally {
-    model.close();
-  }
 };
 
 interface ForeignKey {

@@ -43,7 +43,8 @@ const hashOf = (row: Sql): number => {
     const value = row[name];
     if (name !== COLUMN && value !== null && value !== undefined) {
       add(`${name}\0${typeof value === 'number' ? '#' : '$'}`);
-      add(String(value));
+      // As SQLite's UTF-8 gives it back.
+      add(String(value).toWellFormed());
       add('\0');
     }
   }

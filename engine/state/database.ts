@@ -79,6 +79,9 @@ export const damagedDatabase = (path: string, why: string, cause?: unknown): Hyp
     cause,
   });
 
+export const newerDatabase = (path: string): HyprError =>
+  new HyprError('STACK_STATE', `${path} was written by a newer hypr`, { hint: 'update hypr, or point HYPR_HOME elsewhere' });
+
 const hasNoRoom = (folder: string): boolean => {
   const { bavail, bsize } = statfsSync(folder);
   return bavail * bsize < LOG_INDEX;
@@ -90,7 +93,7 @@ const migrate = (db: Database.Database, path: string): void => {
   const run = db.transaction(() => {
     const version = db.pragma('user_version', { simple: true }) as number;
     if (version > MIGRATIONS.length) {
-      throw new HyprError('STACK_STATE', `${path} was written by a newer hypr`, { hint: 'update hypr, or point HYPR_HOME elsewhere' });
+      throw newerDatabase(path);
     }
     for (const migration of MIGRATIONS.slice(version)) {
       db.exec(migration);

@@ -1,10 +1,13 @@
 import { existsSync, linkSync, renameSync, rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import { HyprError } from '../../base/errors.ts';
 import { stagingName } from '../../base/host/staging.ts';
+import type { Project } from '../../compose/model/model.ts';
 import { faultOf, nameOf } from './check.ts';
 import { withSum } from './checksum.ts';
-import { openDatabase } from './database.ts';
-import type { Sql } from './rows.ts';
+import { databaseError, openDatabase } from './database.ts';
+import { compareSchema } from './own-schema.ts';
+import { type Sql, writeStack } from './rows.ts';
 import { TABLES, type Table } from './schema.ts';
 
 export interface RepairedDatabase {
@@ -16,7 +19,8 @@ export interface RepairedDatabase {
 
 /**
  * Writes all rows that can be read and are as they were written into a new database, and puts that in the place of the old one, which stays
- * beside it. Nobody else may have it open. When this is killed, either the old one is in its place or the new one.
+ * beside it. Nobody else may have it open. When this is killed, either the old one is in its place or the new one; a log that
+ * SQLite could not bring into the old one is beside the copy then. Throws STACK_STATE when a newer hypr wrote it.
  */
 export const repairDatabase = (path: string): RepairedDatabase => {
   const staging = `${path}.${stagingName('repair')}`;
@@ -54,23 +58,29 @@ const exchange = (path: string, staging: string): string => {
 };
 
 const salvage = (path: string, target: Database.Database, lost: string[]): void => {
-  let source: Database.Database;
+  const source = new Database(path, { fileMustExist: true });
   try {
-    source = new Database(path, { fileMustExist: true });
-    // With this, SQLite passes over entries of the schema that it does not understand.
-    source.unsafeMode(true);
-    source.pragma('writable_schema = ON');
-  } catch {
-    lost.push('all that it recorded');
-    return;
-  }
-  try {
-    for (const table of TABLES) {
+    for (const table of readable(source, path)) {
       copyTable(source, target, table, lost);
     }
+  } catch (error) {
+    const known = databaseError(error, path);
+    if (!(known instanceof HyprError && known.code === 'STATE_DAMAGED')) {
+      throw known;
+    }
+    lost.push('all that it recorded');
   } finally {
     source.close();
   }
+};
+
+/** The tables to look for: those of its version, or all where that cannot be told. */
+const readable = (source: Database.Database, path: string): readonly Table[] => {
+  const { isWhole, tables } = compareSchema(source, path);
+  // With this, SQLite passes over entries of the schema that it does not understand.
+  source.unsafeMode(true);
+  source.pragma('writable_schema = ON');
+  return isWhole ? tables : TABLES;
 };
 
 const copyTable = (source: Database.Database, target: Database.Database, table: Table, lost: string[]): void => {
@@ -89,19 +99,44 @@ const copyTable = (source: Database.Database, target: Database.Database, table: 
   }
 };
 
-/** Adds a row; the reason when what it refers to is lost, or when it is there already. */
-const insert = (target: Database.Database, table: Table, plain: Sql): string | undefined => {
-  const row = withSum(plain);
-  const names = Object.keys(row);
+/** Adds a row; its name when what it refers to is lost, or when it is there already. */
+const insert = (target: Database.Database, table: Table, row: Sql): string | undefined => {
   try {
-    target.prepare(`INSERT INTO ${table} (${names.join(', ')}) VALUES (${names.map((name) => `@${name}`).join(', ')})`).run(row);
+    add(target, table, row);
     return undefined;
   } catch (error) {
-    if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_CONSTRAINT')) {
+    const code = error instanceof Database.SqliteError ? error.code : '';
+    if (code === 'SQLITE_CONSTRAINT_FOREIGNKEY' && typeof row.stack === 'string' && table !== 'ip_leases') {
+      add(target, 'stacks', standIn(row.stack));
+      return insert(target, table, row);
+    }
+    if (code.startsWith('SQLITE_CONSTRAINT')) {
       return nameOf(table, row);
     }
     throw error;
   }
+};
+
+const add = (target: Database.Database, table: Table, plain: Sql): void => {
+  const row = withSum(plain);
+  const names = Object.keys(row);
+  target.prepare(`INSERT INTO ${table} (${names.join(', ')}) VALUES (${names.map((name) => `@${name}`).join(', ')})`).run(row);
+};
+
+/** A stack whose own row is lost keeps its replicas, and so their machines; its model is what the next `up` reads from its files. */
+const standIn = (name: string): Sql => {
+  const nothing = {
+    services: {},
+    disabledServices: {},
+    networks: {},
+    volumes: {},
+    secrets: {},
+    configs: {},
+    extensions: {},
+    environment: {},
+  };
+  const project: Project = { name, workingDir: '', files: [], ...nothing };
+  return writeStack({ name, workingDir: '', files: [], project, supervisor: undefined, createdAt: Date.now() });
 };
 
 type Values = readonly Sql[string][];

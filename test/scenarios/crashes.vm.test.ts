@@ -224,3 +224,24 @@ describe('whatever is killed, the next command puts it right', () => {
     expect(await filesOf('crashes')).toEqual([]);
   });
 });
+
+test('the process that serves a shared folder: who waits for the folder does not for ever, and the restart policy decides', async () => {
+  const stack = await new TestStack('crashes-share').write({
+    'compose.yaml': `
+services:
+  app: {image: busybox, command: sleep infinity, restart: always, volumes: [".:/src"]}
+  once: {image: busybox, command: sleep infinity, volumes: [".:/src"]}
+`,
+  });
+  onTestFinished(() => stack.close());
+  await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });
+  expect(await killAll('crashes-share', /virtiofsd/)).toBeGreaterThanOrEqual(2);
+  // It is looked at when somebody needs the guest. A sync in a guest waits for each of its file systems.
+  const [waiting] = await Promise.all(['app', 'once'].map((service) => stack.run(['exec', '-T', service, 'sync'], { timeout: 120_000 })));
+  expect(waiting?.code).not.toBe(0);
+  await stack.must(['up', '-d', '--wait', 'app'], { timeout: 180_000 });
+  expect(await stack.must(['exec', '-T', 'app', 'ls', '/src'])).toBe('compose.yaml\n');
+  const once = (await stack.ps()).find((replica) => replica.Service === 'once');
+  expect(once?.State).toBe('exited');
+  expect((await stack.run(['why', 'once'])).stdout).toContain('virtiofsd');
+});

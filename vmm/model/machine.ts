@@ -212,6 +212,11 @@ export interface Machine {
   kill(): Promise<MachineExit>;
   /** Ends a machine whose guest has answered `powerOff`: its disks are synced, so its kernel need not shut down. */
   finish(): Promise<MachineExit>;
+  /**
+   * Ends the machine, as crashed, when a process that it needs besides its own is gone (virtiofsd): its guest would wait for that without end.
+   * Nothing tells of the end of a process that is not our child, and QEMU does not: whoever looks after the machine asks.
+   */
+  endIfCrippled?(): void;
   /** After the exit: ends helpers and removes the run folder. */
   delete(): Promise<void>;
   /**

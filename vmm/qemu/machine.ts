@@ -172,6 +172,13 @@ export class QemuMachine implements Machine {
     return this.exited;
   }
 
+  endIfCrippled(): void {
+    if (!this.record.helpers.every(isAlive)) {
+      this.#crash ??= 'the process that serves its shared folders (virtiofsd) ended';
+      signalProcess(this.record.process, 'SIGKILL');
+    }
+  }
+
   async delete(): Promise<void> {
     await this.kill();
     await removeLeftovers(this.record);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import { damageOf } from '../../../builder/store/damage.ts';
 import { type ImageStore, openImageStore } from '../../../builder/store/store.ts';
 import type { Tool } from '../../../vmm/model/tools.ts';
 import { needs } from '../../support/needs.ts';
@@ -118,5 +119,16 @@ needs(noMkfs).describe('a damaged image store', () => {
     expect(await store.verify()).toEqual([expect.objectContaining({ kind: 'image', name: id })]);
     expect(await store.repair()).toEqual({ repaired: [`image ${id}`], removed: [] });
     expect(await store.need('app:1')).toEqual(before);
+  });
+
+  it('keeps what it could not look at: a full disk or a tool that fails is no damage', async () => {
+    const root = join(home, 'images');
+    const id = await fill(root);
+    writeFileSync(join(root, 'layers', sha256(LAYERS[0] as Buffer).slice(7), 'index.erofs'), 'x');
+    const broken = await openImageStore({ root, toolchain: { mkfsErofs: { ...(mkfsErofs as Tool), file: '/bin/false', prefix: [] } } });
+    await expect(broken.repair()).rejects.toMatchObject({ code: 'TOOLCHAIN_FAILED' });
+    expect((await (await open(root)).need('app:1')).id).toBe(id);
+    expect(() => damageOf(new HyprError('HYPR_DISK_FULL', 'full'))).toThrow('full');
+    expect(() => damageOf(Object.assign(new Error('io'), { code: 'EIO' }))).toThrow('io');
   });
 });

@@ -4,11 +4,14 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import { resolveReplica } from '../../../engine/resolve/replica-spec.ts';
 import { checkDatabase } from '../../../engine/state/check.ts';
+import type { VmRow } from '../../../engine/state/records.ts';
 import { repairDatabase } from '../../../engine/state/repair.ts';
+import { MIGRATIONS } from '../../../engine/state/schema.ts';
 import { openStateStore } from '../../../engine/state/store.ts';
 import { randomNumbers, SEED, times } from '../../support/seed.ts';
-import { projectOf } from '../support/project.ts';
+import { projectOf, RUNTIME } from '../support/project.ts';
 
 let dir = '';
 let path = '';
@@ -35,6 +38,32 @@ const volume = (name: string) => ({
   path: `/v/${name}`,
   labels: { k: 'v' },
   createdAt: 1,
+});
+
+const vmOf = (name: string): VmRow => ({
+  id: 'f'.repeat(64),
+  stack: name,
+  service: 'db',
+  number: 1,
+  oneOff: false,
+  name: `${name}-db-1`,
+  state: 'created',
+  health: 'none',
+  exitCode: 0,
+  reason: undefined,
+  restarts: 0,
+  configHash: 'c',
+  imageId: 'i',
+  spec: resolveReplica({ project: projectOf({ db: {} }), service: 'db', number: 1, image: { reference: 'db:1', config: RUNTIME } }),
+  machine: undefined,
+  saved: undefined,
+  published: [],
+  stoppedByUser: false,
+  createdAt: 5,
+  startedAt: undefined,
+  finishedAt: undefined,
+  bootMs: undefined,
+  run: 1,
 });
 
 const fill = (): void => {
@@ -143,5 +172,54 @@ describe('a damaged database', () => {
     expect(() => readAll(path)).toThrow(expect.objectContaining({ code: 'STATE_DAMAGED' }));
     const { kept, lost } = repairDatabase(path);
     expect([lost.length > 0, readFileSync(kept, 'utf8').startsWith('nothing'), readAll(path).flat()]).toEqual([true, true, []]);
+  });
+
+  it('keeps replicas whose stack has lost its own row', () => {
+    fill();
+    const store = openStateStore(path);
+    store.putVm(vmOf('a'));
+    store.close();
+    const db = new Database(path);
+    db.prepare("UPDATE stacks SET project_json = '{}', sum = sum + 4294967296 WHERE name = 'a'").run();
+    db.close();
+    expect(repairDatabase(path).lost).toEqual(['the stack a has another checksum']);
+    expect(checkDatabase(path)).toEqual([]);
+    const after = openStateStore(path);
+    expect(after.vms()).toEqual([vmOf('a')]);
+    expect(after.stack('a')).toMatchObject({ name: 'a', files: [], project: { services: {} } });
+    after.close();
+  });
+
+  it('that a newer hypr wrote is refused, and left as it is', () => {
+    fill();
+    const db = new Database(path);
+    db.exec(`ALTER TABLE volumes ADD COLUMN more TEXT; PRAGMA user_version = ${MIGRATIONS.length + 1}`);
+    db.close();
+    const bytes = readFileSync(path);
+    expect(() => checkDatabase(path)).toThrow(expect.objectContaining({ code: 'STACK_STATE' }));
+    expect(() => repairDatabase(path)).toThrow(expect.objectContaining({ code: 'STACK_STATE' }));
+    expect([readFileSync(path).equals(bytes), readdirSync(dir).filter((name) => name !== 'ballast')]).toEqual([true, ['hypr.db']]);
+  });
+
+  it.each(MIGRATIONS.map((_, version) => version + 1))('of version %i is whole, and repaired with nothing lost', (version) => {
+    const db = new Database(path);
+    for (const migration of MIGRATIONS.slice(0, version)) {
+      db.exec(migration);
+    }
+    db.pragma(`user_version = ${version}`);
+    db.prepare(
+      "INSERT INTO volumes (name, stack, key, form, path, labels_json, created_at) VALUES ('v', 's', 'v', 'disk', '/v', '{}', 1)",
+    ).run();
+    db.close();
+    expect(checkDatabase(path)).toEqual([]);
+    expect(repairDatabase(path).lost).toEqual([]);
+    expect(readAll(path)[4]).toMatchObject([{ name: 'v', path: '/v' }]);
+  });
+
+  it('is none where a text had half a character', () => {
+    const store = openStateStore(path);
+    store.putVolume({ ...volume('x'), path: '/x\ud83d' });
+    store.close();
+    expect([checkDatabase(path), readAll(path)[4]]).toEqual([[], [{ ...volume('x'), path: '/x\ufffd' }]]);
   });
 });
