@@ -5,6 +5,7 @@ import { sleep, withDeadline } from '../deadline.ts';
 import { isErrno, messageOf } from '../errors.ts';
 import { logger } from '../log.ts';
 import { shortHash } from '../paths.ts';
+import { exists } from './files.ts';
 import { findUserManager, type ProcessLimits, startScope, type UserManager } from './user-scope.ts';
 
 const log = logger('cgroup');
@@ -107,7 +108,7 @@ export const confine = async (
   const all = (await Promise.all(pids.map(withChildren))).flat();
   const label = `hypr-${name}-${shortHash(`${runDir} ${pids[0]}`, 8)}`;
   if ('bus' in parent) {
-    const reason = await startScope(parent, `${label}.scope`, { pids: all, limits }).catch(messageOf);
+    const reason = await scopeOf(parent, `${label}.scope`, { pids: all, limits }).catch(messageOf);
     if (reason !== undefined) {
       log.warn('no cgroup', { name, reason });
     }
@@ -131,6 +132,20 @@ export const confine = async (
       (failed: unknown) => (isErrno(failed, 'EBUSY') ? folder : undefined),
     );
   }
+};
+
+/** systemd refuses all of them where one has ended: the others are given to it again. */
+const scopeOf = async (
+  manager: UserManager,
+  unit: string,
+  { pids, limits }: { readonly pids: readonly number[]; readonly limits: ProcessLimits },
+): Promise<string | undefined> => {
+  const reason = await startScope(manager, unit, { pids, limits });
+  const there = await Promise.all(pids.map((pid) => exists(`/proc/${pid}`)));
+  const living = pids.filter((_, index) => there[index]);
+  return reason === undefined || living.length === pids.length || living.length === 0
+    ? reason
+    : scopeOf(manager, unit, { pids: living, limits });
 };
 
 /** A process may end between the list and the move; the others are moved all the same. */

@@ -86,9 +86,10 @@ const noSystemd = (): string | false => {
 onlyWhere(noSystemd()).it('a real systemd of a user puts processes and their children into a scope, which goes with them', async () => {
   const program = join(import.meta.dirname, 'confine-in-scope.ts');
   const child = inNamespaces(`
+    true & ended=$!; wait $ended
     sh -c 'sleep 600 & wait' & outer=$!
     ${until('inner=$(cat /proc/$outer/task/$outer/children) && [ -n "$inner" ]')}
-    ${process.execPath} ${program} unix:path=/run/user/0/bus $outer || exit 8
+    ${process.execPath} ${program} unix:path=/run/user/0/bus $outer $ended || exit 8
     unit=$(systemctl --user list-units --plain --no-legend 'hypr-*.scope' | cut -d' ' -f1)
     for pid in $outer $inner; do ${until('grep -q "$unit" /proc/$pid/cgroup')}; done
     systemctl --user show -p MemoryMax -p CPUQuotaPerSecUSec -p TasksMax "$unit"
