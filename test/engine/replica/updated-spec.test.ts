@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { homePaths } from '../../../base/paths.ts';
+import { updateReplica } from '../../../engine/client/changes/update-replica.ts';
 import { updatedSpec } from '../../../engine/replica/updated-spec.ts';
 import { readRestart } from '../../../engine/resolve/limits.ts';
 import { openTestStack, shopOf } from '../support/stack.ts';
@@ -28,6 +30,19 @@ describe('update', () => {
     await stack.verb('start');
     expect(stack.row('shop-web-1').machine?.spec).toMatchObject({ memoryMib: 352, vcpus: 2 });
   });
+
+  test.each([Number.POSITIVE_INFINITY, Number.NaN, 0, -1])(
+    '%o processors or bytes are refused, also before a supervisor is asked',
+    async (size) => {
+      const stack = openTestStack();
+      await stack.up(shopOf(stack, { web: {} }));
+      await stack.verb('stop');
+      const row = stack.row('shop-web-1');
+      expect(() => updatedSpec(row, { cpus: size })).toThrow('cpus: a machine cannot have');
+      expect(() => updatedSpec(row, { memory: size })).toThrow('memory: a machine cannot have');
+      await expect(updateReplica(homePaths(), row.id, { cpus: size })).rejects.toMatchObject({ code: 'HYPR_USAGE' });
+    },
+  );
 
   test('one that is gone, and one that goes when it ends', async () => {
     const stack = openTestStack();
