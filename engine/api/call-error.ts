@@ -34,10 +34,20 @@ export const fromCallError = (error: unknown, signal?: AbortSignal): HyprError =
   if (WENT_AWAY.has(error.code)) {
     return goneError(error);
   }
+  if (error.code === 'unimplemented') {
+    return unknownCall(error);
+  }
   return new HyprError('SUPERVISOR_FAILED', error.message, { cause: error });
 };
 
 const WENT_AWAY: ReadonlySet<string> = new Set(['unavailable', 'aborted', 'canceled']);
+
+/** A supervisor lives as long as its stack, and one of an older hypr of the same API has fewer calls. */
+const unknownCall = (error: CallError): HyprError =>
+  new HyprError('SUPERVISOR_VERSION', `the supervisor of the stack is of a hypr that cannot do this yet (${error.message})`, {
+    hint: 'end it: kill PID, which hypr doctor names. Its machines run on, and the next command starts a supervisor that takes them over',
+    cause: error,
+  });
 
 /** A supervisor that fails says why before it exits; one that was killed, or told to exit, is not a bug in hypr. */
 const goneError = (error: CallError): HyprError => {

@@ -231,7 +231,7 @@ export const bundle: EngineApi['bundle'] = (file, progress, signal) => writeBund
 export const doctor: EngineApi['doctor'] = async (signal) => {
   const toolchain = await openToolchain();
   const fence = toolchain ? { networkFence: () => gatewayFence(toolchain.gvproxy.file) } : {};
-  const [checks, supervisors] = await Promise.all([checkHost({ ...(signal ? { signal } : {}), ...fence }), checkSupervisors()]);
+  const [checks, supervisors] = await Promise.all([checkHost({ ...(signal ? { signal } : {}), ...fence }), checkSupervisors(signal)]);
   return [...checks, supervisors];
 };
 

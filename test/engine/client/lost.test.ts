@@ -3,9 +3,11 @@ import { mkdir } from 'node:fs/promises';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
 import { BYTES_TYPE } from '../../../engine/api/byte-codec.ts';
+import { CallError, fromCallError } from '../../../engine/api/call-error.ts';
 import { END, envelope } from '../../../engine/api/envelope.ts';
 import { checkSupervisors } from '../../../engine/client/check-supervisors.ts';
 import { StackClient } from '../../../engine/client/stack-client.ts';
@@ -154,6 +156,26 @@ const recordStack = (): void => {
   store.close();
 };
 
+test('doctor’s check of supervisors fails, and throws nothing, where the database is damaged', async () => {
+  await serve([], 'end');
+  recordStack();
+  const database = new Database(homePaths().database);
+  database.prepare("UPDATE stacks SET project_json = '{'").run();
+  database.close();
+  expect(await checkSupervisors()).toMatchObject({
+    id: 'supervisors',
+    status: 'fail',
+    detail: expect.stringContaining('damaged'),
+    fix: expect.stringContaining('hypr system check --repair'),
+  });
+});
+
+test('doctor’s check of supervisors ends with its signal', async () => {
+  await serve([], 'end');
+  recordStack();
+  await expect(checkSupervisors(AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
+});
+
 describe('a supervisor of another version', () => {
   test.each([
     ['older, from before versions were told', { version: '0.0.9', stack: 'shop', pid: 77 }, /is of an older hypr \(0\.0\.9, API 0\)/],
@@ -186,6 +208,16 @@ describe('a supervisor of another version', () => {
     await same.ps();
     expect(told).toHaveLength(1);
     expect(await checkSupervisors()).toMatchObject({ status: 'ok', detail: `1 runs, of this hypr (${VERSION})` });
+  });
+
+  test('that lacks a call is told of with what to do', async () => {
+    const error = fromCallError(new CallError('unimplemented', 'hypr.v1.Supervisor.UpdateReplica is not implemented'));
+    expect(error).toMatchObject({
+      code: 'SUPERVISOR_VERSION',
+      message: expect.stringContaining('UpdateReplica is not implemented'),
+      hint: expect.stringContaining('the next command starts a supervisor that takes them over'),
+    });
+    expect(error.isUserError).toBe(true);
   });
 
   test('that knows more is understood; one that says too little is told of', async () => {
