@@ -39,20 +39,56 @@ export const otlpTarget = (env: NodeJS.ProcessEnv): { readonly target?: OtlpTarg
   if (protocol === 'grpc') {
     return { problem: 'OTEL_EXPORTER_OTLP_PROTOCOL is grpc; hypr speaks OTLP over HTTP alone (http/json, port 4318 of most collectors)' };
   }
-  const base = env.OTEL_EXPORTER_OTLP_ENDPOINT || 'http://localhost:4318';
-  const url = env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || `${base.replace(/\/+$/, '')}/v1/traces`;
-  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) {
-    return { problem: `${url} is no address of a collector; such as OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318` };
+  const address = addressOf(env);
+  if (address === undefined) {
+    const variable = env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ? 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT' : 'OTEL_EXPORTER_OTLP_ENDPOINT';
+    return { problem: `${variable} is no address of a collector; such as OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318` };
+  }
+  const variable = env.OTEL_EXPORTER_OTLP_TRACES_HEADERS ? 'OTEL_EXPORTER_OTLP_TRACES_HEADERS' : 'OTEL_EXPORTER_OTLP_HEADERS';
+  const headers = pairs(env[variable]);
+  if (!areHeaders(headers)) {
+    return { problem: `${variable} has a name or a value that no HTTP header can have; such as ${variable}=x-key=abc,other=1` };
   }
   const timeout = Number(env.OTEL_EXPORTER_OTLP_TRACES_TIMEOUT || env.OTEL_EXPORTER_OTLP_TIMEOUT);
   return {
     target: {
-      url,
-      headers: pairs(env.OTEL_EXPORTER_OTLP_TRACES_HEADERS || env.OTEL_EXPORTER_OTLP_HEADERS),
+      ...withoutUser(address, headers),
       timeoutMs: timeout > 0 ? timeout : DEFAULT_TIMEOUT_MS,
       resource: { 'service.name': 'hypr', ...pairs(env.OTEL_RESOURCE_ATTRIBUTES), ...named(env.OTEL_SERVICE_NAME) },
     },
   };
+};
+
+/** Undefined: it is none. */
+const addressOf = (env: NodeJS.ProcessEnv): URL | undefined => {
+  const own = env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT;
+  const url = URL.parse(own || env.OTEL_EXPORTER_OTLP_ENDPOINT || 'http://localhost:4318') ?? undefined;
+  if (url !== undefined && !own) {
+    url.pathname = `${url.pathname.replace(/\/+$/, '')}/v1/traces`;
+  }
+  return /^https?:$/.test(url?.protocol ?? '') ? url : undefined;
+};
+
+const areHeaders = (headers: Readonly<Record<string, string>>): boolean => {
+  try {
+    return new Headers(headers) !== undefined;
+  } catch {
+    // Its message has the value, which may be a key.
+    return false;
+  }
+};
+
+/** A user and a password as a header, because fetch takes no address with them. */
+const withoutUser = (address: URL, headers: Readonly<Record<string, string>>): Pick<OtlpTarget, 'url' | 'headers'> => {
+  const { username, password } = address;
+  const url = new URL(address);
+  url.username = '';
+  url.password = '';
+  if ((username === '' && password === '') || new Headers(headers).has('authorization')) {
+    return { url: url.href, headers };
+  }
+  const basic = Buffer.from(`${decoded(username)}:${decoded(password)}`).toString('base64');
+  return { url: url.href, headers: { ...headers, authorization: `Basic ${basic}` } };
 };
 
 const isOn = (value = ''): boolean => value !== '' && !/^(0|false|off|no)$/i.test(value);
@@ -94,6 +130,8 @@ export const writeTraceParent = ({ traceId, spanId }: SpanContext): string => `0
 export class OtlpExporter {
   readonly #target: OtlpTarget;
   readonly #onProblem: (problem: string) => void;
+  /** The address as it may be told: a query may be a key. */
+  readonly #place: string;
   #spans: Span[] = [];
   #timer: NodeJS.Timeout | undefined;
   #sending: Promise<void> = Promise.resolve();
@@ -101,6 +139,8 @@ export class OtlpExporter {
   constructor(target: OtlpTarget, onProblem: (problem: string) => void) {
     this.#target = target;
     this.#onProblem = onProblem;
+    const { origin, pathname } = new URL(target.url);
+    this.#place = `${origin}${pathname}`;
   }
 
   add(span: Span): void {
@@ -136,11 +176,12 @@ export class OtlpExporter {
       });
       await response.body?.cancel();
       if (!response.ok) {
-        this.#onProblem(`${url} answered ${response.status}`);
+        this.#onProblem(`${this.#place} answered ${response.status}`);
       }
     } catch (error) {
-      const { message, cause } = error as Error & { cause?: { code?: string } };
-      this.#onProblem(`${url}: ${cause?.code ?? message}`);
+      // Messages may have headers or the whole address in them.
+      const { name, cause } = error as Error & { cause?: { code?: string } };
+      this.#onProblem(`${this.#place}: ${cause?.code ?? name}`);
     }
   }
 }

@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { otlpTarget, readTraceParent } from '../../../base/trace/otlp.ts';
+import { OtlpExporter, otlpTarget, readTraceParent, type Span } from '../../../base/trace/otlp.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'hypr-otlp-'));
 const program = join(dir, 'program.mjs');
@@ -139,6 +139,52 @@ it.each([
   [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'file:///etc/passwd' }, /no address of a collector/],
 ])('a collector that cannot be had is said › %j', (env, problem) => {
   expect(otlpTarget({ HYPR_OTLP_ENABLED: '1', ...env })).toEqual({ problem: expect.stringMatching(problem) });
+});
+
+const SPAN: Span = {
+  traceId: TRACE,
+  spanId: ASKER,
+  parent: undefined,
+  name: 'n',
+  lane: 'main',
+  kind: 'internal',
+  begin: 1,
+  end: 2,
+  error: undefined,
+};
+
+describe('secrets of a collector', () => {
+  it.each([
+    { OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Bearer topsecret\nmore' },
+    { OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'top secret=1' },
+    { OTEL_EXPORTER_OTLP_ENDPOINT: 'ftp://user:topsecret@host' },
+    { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'host?api-key=topsecret' },
+  ])('are not told with what is wrong with them › %#', (env) => {
+    const { problem, target } = otlpTarget({ HYPR_OTLP_ENABLED: '1', ...env }) ?? {};
+    expect(target).toBeUndefined();
+    expect(problem).toContain(Object.keys(env)[0]);
+    expect(problem).not.toMatch(/top ?secret/);
+  });
+
+  it('of an address are a header', () => {
+    const env = { HYPR_OTLP_ENABLED: '1', OTEL_EXPORTER_OTLP_ENDPOINT: 'https://user:top%40secret@host/base?api-key=k' };
+    expect(otlpTarget(env)?.target).toMatchObject({
+      url: 'https://host/base/v1/traces?api-key=k',
+      headers: { authorization: `Basic ${Buffer.from('user:top@secret').toString('base64')}` },
+    });
+    const own = otlpTarget({ ...env, OTEL_EXPORTER_OTLP_HEADERS: 'Authorization=Bearer b' })?.target;
+    expect(own?.headers).toEqual({ Authorization: 'Bearer b' });
+  });
+
+  it.each(['http://127.0.0.1:1/v1/traces', undefined])('are not told when nothing could be sent › %#', async (refusing) => {
+    answer = { status: 401, location: '' };
+    const problems: string[] = [];
+    const target = { headers: {}, timeoutMs: 5000, resource: {} };
+    const exporter = new OtlpExporter({ ...target, url: `${refusing ?? endpoint()}?api-key=topsecret` }, (why) => problems.push(why));
+    exporter.add(SPAN);
+    await exporter.flush();
+    expect(problems).toEqual([expect.stringMatching(/^http:[^?]*(: \w+| answered 401)$/)]);
+  });
 });
 
 it.each([undefined, '', '00-0-0-01', `ff-${TRACE}-${ASKER}-01`, `00-${'0'.repeat(32)}-${ASKER}-01`, `00-${TRACE}-${'0'.repeat(16)}-01`])(
