@@ -29,6 +29,8 @@ const MOST_SPANS = 4096;
 const BATCH = 512;
 const PAUSE_MS = 1000;
 const DEFAULT_TIMEOUT_MS = 10_000;
+/** What a timer can wait. */
+const LONGEST_MS = 2 ** 31 - 1;
 
 /** What the environment asks for; undefined: nothing is sent. `problem`: why nothing can be. */
 export const otlpTarget = (env: NodeJS.ProcessEnv): { readonly target?: OtlpTarget; readonly problem?: string } | undefined => {
@@ -135,6 +137,8 @@ export class OtlpExporter {
   #spans: Span[] = [];
   #timer: NodeJS.Timeout | undefined;
   #sending: Promise<void> = Promise.resolve();
+  /** Gives up what is sent now and what waits behind it. */
+  #stop = new AbortController();
 
   constructor(target: OtlpTarget, onProblem: (problem: string) => void) {
     this.#target = target;
@@ -150,20 +154,32 @@ export class OtlpExporter {
     this.#timer ??= setTimeout(() => void this.flush(), PAUSE_MS).unref();
   }
 
-  /** Sends what there is. A collector that does not take it costs the spans, never more than `withinMs`. Never rejects. */
-  flush(withinMs = this.#target.timeoutMs): Promise<void> {
+  /**
+   * Sends what there is. A collector that does not take it costs the spans, never more than `withinMs`, also where it is silent about what was
+   * sent before. Never rejects.
+   */
+  async flush(withinMs = this.#target.timeoutMs): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const until = Date.now() + Math.min(withinMs, this.#target.timeoutMs);
-    this.#sending = this.#sending.then(async () => {
-      while (this.#spans.length > 0) {
-        await this.#send(this.#spans.splice(0, BATCH), Math.max(1, until - Date.now()));
+    const stop = this.#stop;
+    const giveUp = (): void => {
+      stop.abort(new DOMException('the collector is silent', 'TimeoutError'));
+      if (this.#stop === stop) {
+        this.#stop = new AbortController();
       }
-    });
-    return this.#sending;
+    };
+    const limit = setTimeout(giveUp, Math.min(withinMs, this.#target.timeoutMs, LONGEST_MS)).unref();
+    this.#sending = this.#sending.then(() => this.#sendAll(stop.signal));
+    await this.#sending.finally(() => clearTimeout(limit));
   }
 
-  async #send(spans: readonly Span[], ms: number): Promise<void> {
+  async #sendAll(signal: AbortSignal): Promise<void> {
+    while (this.#spans.length > 0 && !signal.aborted) {
+      await this.#send(this.#spans.splice(0, BATCH), signal);
+    }
+  }
+
+  async #send(spans: readonly Span[], signal: AbortSignal): Promise<void> {
     const { url, headers, resource } = this.#target;
     try {
       const response = await fetch(url, {
@@ -172,7 +188,7 @@ export class OtlpExporter {
         body: JSON.stringify(requestOf(spans, { ...resource, 'process.pid': process.pid })),
         // Headers have keys, which are for this address alone.
         redirect: 'error',
-        signal: AbortSignal.timeout(ms),
+        signal,
       });
       await response.body?.cancel();
       if (!response.ok) {

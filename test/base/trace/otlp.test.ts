@@ -187,6 +187,27 @@ describe('secrets of a collector', () => {
   });
 });
 
+it('the end of a command waits no longer for a silent collector than it says, whatever is being sent already', async () => {
+  const silent = http.createServer();
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  try {
+    const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}/`;
+    const problems: string[] = [];
+    const exporter = new OtlpExporter({ url, headers: {}, timeoutMs: 600_000, resource: {} }, (why) => problems.push(why));
+    exporter.add(SPAN);
+    const asked = new Promise((resolve) => silent.once('request', resolve));
+    const before = exporter.flush();
+    await asked;
+    exporter.add(SPAN);
+    await exporter.flush(50);
+    await before;
+    expect(problems).toEqual([`${url}: TimeoutError`]);
+  } finally {
+    silent.closeAllConnections();
+    silent.close();
+  }
+});
+
 it.each([undefined, '', '00-0-0-01', `ff-${TRACE}-${ASKER}-01`, `00-${'0'.repeat(32)}-${ASKER}-01`, `00-${TRACE}-${'0'.repeat(16)}-01`])(
   'no traceparent is read from %j',
   (header) => {
