@@ -60,7 +60,10 @@ const drawText = (model: DashboardModel, entry: LogEntry, { look, isSpoken }: At
   const { search, anchor, pretty } = model.ui;
   if (entry.kind === 'event') {
     const text = sanitiseName(entry.line);
-    return look.paint(text.startsWith('exited with code 0') ? 'dim' : text.startsWith('warning: ') ? 'yellow' : 'red', text);
+    return look.paint(text.startsWith('exited with code 0') ? 'dim' : 'red', text);
+  }
+  if (entry.kind === 'warning') {
+    return look.paint('yellow', sanitiseName(entry.line));
   }
   const line = pretty ? (readable(entry.line) ?? entry.line) : entry.line;
   const text = expandTabs(sanitiseLog(line, { color: look.color }));

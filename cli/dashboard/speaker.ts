@@ -32,6 +32,7 @@ export class Speaker {
   readonly #steps = new Map<string, string>();
   #toldUi: UiState;
   #toldTo: number;
+  #warnedTo: number;
   #isWatching = false;
 
   constructor(model: DashboardModel, write: (text: string) => void) {
@@ -39,6 +40,7 @@ export class Speaker {
     this.#write = write;
     this.#toldUi = model.ui;
     this.#toldTo = model.logs.newest;
+    this.#warnedTo = model.logs.newest;
   }
 
   /** Tells how it is, and which keys there are. */
@@ -63,7 +65,8 @@ export class Speaker {
     }
     this.#tellSteps();
     this.#tellStates();
-    this.#tellChoices(before, ui);
+    const warnings = this.#tellWarnings();
+    this.#tellChoices(before, ui, warnings);
     this.#tellLogs(before, ui);
   }
 
@@ -130,12 +133,29 @@ export class Speaker {
     return `${shortName(replica.name, this.#model.stack)}: ${stateText(this.#model, replica, LOOK)}${more === '' ? '' : `, ${more}`}`;
   }
 
-  #tellChoices(before: UiState, ui: UiState): void {
+  /** Each warning, whatever the view shows: the last row, which has them as well, keeps only the newest. Returns them. */
+  #tellWarnings(): string[] {
+    const { logs } = this.#model;
+    const lines: string[] = [];
+    for (const { seq, kind, line } of logs.backwards(new Set(), logs.newest)) {
+      if (seq <= this.#warnedTo) {
+        break;
+      }
+      if (kind === 'warning') {
+        lines.unshift(line);
+      }
+    }
+    this.#warnedTo = logs.newest;
+    this.#say(...lines.map(sanitiseName));
+    return lines;
+  }
+
+  #tellChoices(before: UiState, ui: UiState, warnings: readonly string[]): void {
     if (ui.mode !== before.mode || ui.page !== before.page) {
       const page = ui.mode === 'quit' ? [footerText(this.#model, LOOK)] : (drawPage(this.#model, LOOK, LOOK.rows) ?? []);
       this.#say(...page, ...(PAGES.has(ui.mode) && ui.mode !== 'quit' ? ['Escape goes back'] : []));
     }
-    if (ui.message !== before.message && ui.message !== '') {
+    if (ui.message !== before.message && ui.message !== '' && !warnings.includes(`warning: ${ui.message}`)) {
       this.#say(sanitiseName(ui.message));
     }
     const { current } = this.#model;
@@ -174,6 +194,7 @@ export class Speaker {
     this.#toldTo = ui.anchor === undefined ? model.logs.newest : this.#toldTo;
   }
 
+  /** Without warnings, which were told when they came. */
   #sayEntries(entries: ReturnType<typeof readPage>): void {
     const at = {
       look: LOOK,
@@ -181,7 +202,8 @@ export class Speaker {
       names: this.#model.sorted.map(({ name }) => name),
       isSpoken: true as const,
     };
-    this.#say(...entries.map((entry) => (entry.kind === 'mark' ? 'mark' : (drawEntry(this.#model, entry, at)[0] ?? ''))));
+    const others = entries.filter(({ kind }) => kind !== 'warning');
+    this.#say(...others.map((entry) => (entry.kind === 'mark' ? 'mark' : (drawEntry(this.#model, entry, at)[0] ?? ''))));
   }
 }
 

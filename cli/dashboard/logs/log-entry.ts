@@ -14,10 +14,10 @@ export interface LogEntry {
 }
 
 /**
- * `event`: what hypr says of a replica, between its lines; `build`: the output of its image's build; `gap`: lines that are on disk
+ * `event`: what hypr says of a replica, between its lines; `warning`: what hypr warns of; `build`: the output of its image's build; `gap`: lines that are on disk
  * and not in memory.
  */
-export type LineKind = LogRecord['stream'] | 'mark' | 'event' | 'build' | 'gap';
+export type LineKind = LogRecord['stream'] | 'mark' | 'event' | 'warning' | 'build' | 'gap';
 
 /** Between the window on the past and the lines in memory. */
 export const GAP: LogEntry = { seq: 0, time: 0, replica: '', line: 'lines in between are on disk', kind: 'gap' };

@@ -125,7 +125,7 @@ export class DashboardModel {
       case 'warning':
         this.change({ message: event.message });
         // The last row has no room for long ones, and the next message takes it.
-        this.note(`warning: ${event.message}`);
+        this.note(`warning: ${event.message}`, 'warning');
         break;
       case 'refusal':
         this.refusals.set(event.refusal.replica, event.refusal);
@@ -150,8 +150,8 @@ export class DashboardModel {
   }
 
   /** A line of hypr's own between those of programs. */
-  note(line: string): void {
-    this.logs.note({ time: this.now(), replica: '', line, kind: 'event' });
+  note(line: string, kind: 'event' | 'warning' = 'event'): void {
+    this.logs.note({ time: this.now(), replica: '', line, kind });
     this.touch();
   }
 

@@ -45,6 +45,26 @@ describe('the dashboard in words', () => {
     expect(news()[0]).toBe('web-1: exit 3');
   });
 
+  test('each warning is told once, also when several come at a time or the view is another', () => {
+    const { model, news, add } = setUp();
+    const warn = (message: string): void => model.apply({ type: 'warning', time: NOW, message });
+    add({ service: 'web', startedAt: NOW });
+    news();
+    warn('the disk is almost full');
+    expect(news()).toEqual(['warning: the disk is almost full']);
+    expect(news()).toEqual([]);
+    warn('one');
+    warn('two');
+    model.apply({ type: 'log', time: NOW, record: log('web', 'GET /') });
+    expect(news()).toEqual(['warning: one', 'warning: two', 'web-1 | GET /']);
+    model.change({ filter: { text: 'nothing has this', inverse: false } });
+    news();
+    warn('three');
+    expect(news()).toEqual(['warning: three']);
+    model.change({ message: 'copied' });
+    expect(news()).toEqual(['copied']);
+  });
+
   test('of restarts without end only some are told; what was searched for is read without marks', () => {
     const { model, news, add } = setUp();
     const told: string[] = [];
