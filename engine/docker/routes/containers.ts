@@ -1,3 +1,4 @@
+import { type ErrorCode, HyprError } from '../../../base/errors.ts';
 import type { LogRecord } from '../../model/events.ts';
 import type { Image, ReplicaDetail } from '../../model/types.ts';
 import { ApiError } from '../http/errors.ts';
@@ -50,7 +51,7 @@ const commit = async (host: Host, { query, reply, signal }: Call): Promise<void>
     host.withStack(now.stack, (stack) => commitMachine({ stack, detail: now, images }, words, signal));
   const { id } = await commitOf(detail).catch(async (error: unknown) => {
     // A machine that ends meanwhile takes the way to its files along; its disk is there afterwards.
-    const ended = await endedSoon(host, detail, signal);
+    const ended = error instanceof HyprError && LOSSES.has(error.code) ? await endedSoon(host, detail, signal) : undefined;
     if (ended === undefined) {
       throw error;
     }
@@ -59,6 +60,12 @@ const commit = async (host: Host, { query, reply, signal }: Call): Promise<void>
   host.events.tell({ type: 'image', action: 'commit', id, attributes: { name: words.reference ?? '' } });
   reply.json({ Id: id }, 201);
 };
+
+/** What is said when a guest, its machine or its supervisor goes; any other refusal is one however long one waits. */
+const LOSSES: ReadonlySet<ErrorCode> = new Set([
+  ...(['GUEST_LOST', 'GUEST_SILENT', 'VMM_DIED'] as const),
+  ...(['STACK_NOT_RUNNING', 'SUPERVISOR_GONE', 'SUPERVISOR_LOST'] as const),
+]);
 
 /** How long a machine may take to end after its guest has gone. */
 const ENDING_MS = 3_000;

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { HyprError } from '../../../base/errors.ts';
+import { type ErrorCode, HyprError } from '../../../base/errors.ts';
 import { Query } from '../../../engine/docker/http/query.ts';
 import type { Call } from '../../../engine/docker/http/router.ts';
 import type { Host } from '../../../engine/docker/machines/host.ts';
 import { containerRoutes } from '../../../engine/docker/routes/containers.ts';
 
 /** Commits a machine whose guest goes at the first try; `after` is its state then. Gives the answer and how often it was tried. */
-const commit = async (before: string, after: string): Promise<{ answer: unknown; tries: number }> => {
+const commit = async (before: string, after: string, code: ErrorCode = 'GUEST_LOST'): Promise<{ answer: unknown; tries: number }> => {
   let tries = 0;
   const machine = () => ({
     stack: 's',
@@ -19,7 +19,7 @@ const commit = async (before: string, after: string): Promise<{ answer: unknown;
     commit: async () => {
       tries++;
       if (tries === 1) {
-        throw new HyprError('GUEST_LOST', 'the channel to the guest is gone');
+        throw new HyprError(code, 'the channel to the guest is gone');
       }
       return { id: 'sha256:made' };
     },
@@ -48,6 +48,10 @@ const commit = async (before: string, after: string): Promise<{ answer: unknown;
 describe('a commit', () => {
   test('is made of the disk when the machine ends while its files are read', async () => {
     expect(await commit('running', 'exited')).toEqual({ answer: { Id: 'sha256:made' }, tries: 2 });
+  });
+
+  test('fails at once for what has nothing to do with its end', async () => {
+    await expect(commit('running', 'exited', 'IMAGE_REFERENCE')).rejects.toMatchObject({ code: 'IMAGE_REFERENCE' });
   });
 
   test('fails when the machine did not run before', async () => {
