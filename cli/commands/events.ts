@@ -1,7 +1,7 @@
 import { linkedController } from '../../base/abort.ts';
 import { isAbort } from '../../base/errors.ts';
 import { sanitiseName, sanitiseText } from '../../base/sanitise.ts';
-import { familiarName } from '../../engine/docker/shapes/names.ts';
+import { familiarName, imageRepository } from '../../engine/docker/shapes/names.ts';
 import type { EngineEvent } from '../../engine/model/events.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { writeOut } from '../core/output.ts';
@@ -76,12 +76,14 @@ const ofReplica = (holds: (event: ReplicaEvent, value: string) => boolean) => (e
   event.type === 'replica' && holds(event, value);
 
 const JUDGES: Judges<EngineEvent> = {
-  container: ofReplica(({ replica }, value) => replica.name === value || (value !== '' && replica.id.startsWith(value))),
+  container: ofReplica(({ replica }, value) => value !== '' && [replica.name, replica.id].some((text) => text.startsWith(value))),
   event: (event, value) => {
     const action = event.type === 'replica' ? actionOf(event) : event.type === 'refusal' ? 'refuse' : '';
     return action === value || action.startsWith(`${value}:`);
   },
-  image: ofReplica(({ replica }, value) => familiarName(replica.image) === familiarName(value)),
+  image: ofReplica(({ replica }, value) =>
+    [familiarName(replica.image), imageRepository(replica.image).repository].includes(familiarName(value)),
+  ),
   label: ofReplica(({ replica }, value) => hasLabel(replica.labels, value)),
   type: (event, value) => (event.type === 'replica' ? 'container' : 'network') === value,
 };

@@ -62,6 +62,12 @@ test('events › docker’s filters and templates', async () => {
   const format = "--format '{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.exitCode}}'";
   expect((await type(`events --filter event=die --filter label=tier=web ${format}`)).out).toBe('container die shop-web-1 3\n');
   expect((await type(`events -f container=shop-web-1 --format '{{.Action}}'`)).out).toBe('start\ndie\n');
+  expect((await type(`events -f container=shop-w --format '{{.Action}}'`)).out).toBe('start\ndie\n');
+  for (const image of ['web', 'web:1', 'docker.io/library/web:1']) {
+    expect((await type(`events -f image=${image} --format '{{.Action}}'`)).out).toBe('start\ndie\n');
+  }
+  expect((await type(`events -f image=web:2 --format '{{.Action}}'`)).out).toBe('');
+  expect((await type(`events -f image=we --format '{{.Action}}'`)).out).toBe('');
   expect((await type(`events --filter type=network --format '{{.Action}}'`)).out).toBe('refuse\n');
   expect((await type('events --filter container=nobody')).out).toBe('');
   expect((await type('events --filter nonsense=1')).err).toContain("invalid filter 'nonsense'");
