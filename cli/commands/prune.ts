@@ -117,6 +117,9 @@ const report = ({ stdout }: CliContext, { images, volumes, bytes }: PruneResult)
 /** `until=24h`, or a time → milliseconds. Throws HYPR_USAGE. */
 const ageOf = (context: CliContext, filters: readonly string[]): number | undefined => {
   let age: number | undefined;
+  if (new Set(filters).size > 1 && filters.every((filter) => filter.startsWith('until='))) {
+    throw new HyprError('HYPR_USAGE', 'more than one until filter specified');
+  }
   for (const filter of filters) {
     if (!filter.startsWith('until=')) {
       throw new HyprError('HYPR_USAGE', `invalid filter '${filter.split('=')[0]}': --filter does not know "${filter}"`, {

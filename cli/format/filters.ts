@@ -31,9 +31,12 @@ export const labelJudges = <T>(labelsOf: (thing: T) => Readonly<Record<string, s
   'label!': (thing, value) => !hasLabel(labelsOf(thing), value),
 });
 
-/** `until` of docker's `prune`: what was made before a time, or longer ago than a duration. Throws HYPR_USAGE at once for what is neither. */
+/** `until` of docker's `prune`: what was made before a time, or longer ago than a duration. Throws HYPR_USAGE at once for what is neither, and for several. */
 export const untilJudge = <T>(filters: readonly string[], now: number, createdOf: (thing: T) => number): Judges<T> => {
   const values = filters.filter((filter) => filter.startsWith('until=')).map((filter) => filter.slice('until='.length));
+  if (new Set(values).size > 1) {
+    throw new HyprError('HYPR_USAGE', 'more than one until filter specified');
+  }
   const limits = new Map(values.map((value) => [value, parseMoment(value, { flag: 'filter until', now })]));
   return { until: (thing, value) => createdOf(thing) < (limits.get(value) ?? 0) };
 };

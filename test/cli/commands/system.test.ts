@@ -129,6 +129,9 @@ describe('system', () => {
       ['system prune -f --filter dangling=true', "invalid filter 'dangling'"],
       ['system prune -f --volumes --filter until=1h', 'The "until" filter is not supported with "--volumes"'],
       ['volume prune -f --filter until=1h', "invalid filter 'until'"],
+      ['image prune -f --filter until=1h --filter until=2h', 'more than one until filter'],
+      ['builder prune -f --filter until=1h --filter until=2h', 'more than one until filter'],
+      ['container prune -f --filter until=1h --filter until=2h', 'more than one until filter'],
       ['container prune -f --filter until=soon', 'does not understand "soon"'],
     ] as const) {
       const made = fakeContext();
