@@ -12,7 +12,7 @@ import { throwFailures } from '../core/print-error.ts';
 /** `update NAME…`: each that can be changed is, whatever becomes of the others; prints their names. */
 export const runUpdate: Handler = async ({ context, args, flags }) => {
   const update = readUpdate(flags);
-  if (Object.keys(update).length === 0 && flags.string('memory-swap') === undefined && flags.string('memory-reservation') === undefined) {
+  if (Object.keys(update).length === 0 && !hasOther(flags)) {
     throw new HyprError('HYPR_USAGE', 'you must provide one or more flags when using this command');
   }
   const objects = await (await context.engine()).openObjects();
@@ -28,6 +28,11 @@ export const runUpdate: Handler = async ({ context, args, flags }) => {
   throwFailures(failures, `${failures.length} machines were not updated`);
   return 0;
 };
+
+/** What docker takes and a machine does not have, or what changes nothing: `--cpu-quota 0`. */
+const hasOther = (flags: Flags): boolean =>
+  ['memory-swap', 'memory-reservation'].some((name) => flags.string(name) !== undefined) ||
+  ['cpu-quota', 'cpu-period'].some((name) => flags.int(name) !== undefined);
 
 const readUpdate = (flags: Flags): ReplicaUpdate => {
   const [memory, restart, cpus] = [flags.string('memory'), flags.string('restart'), readProcessors(flags)];
@@ -75,5 +80,11 @@ const readProcessors = (flags: Flags): number | undefined => {
   if (cpus !== undefined) {
     return Number(cpus);
   }
-  return quota === undefined || quota <= 0 ? undefined : quota / (flags.int('cpu-period') ?? PERIOD_US);
+  if (quota !== undefined && quota < 0) {
+    throw new HyprError('HYPR_UNSUPPORTED', 'a machine has a number of processors, and cannot be without a limit of them', {
+      hint: 'say how many: --cpus 4',
+    });
+  }
+  // A period of 0 is docker's default.
+  return quota === undefined || quota === 0 ? undefined : quota / (flags.int('cpu-period') || PERIOD_US);
 };

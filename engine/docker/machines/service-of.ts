@@ -132,6 +132,9 @@ export const restartOf = (policy: Keys): string => {
       `invalid restart policy: unknown policy '${name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`,
     );
   }
+  if (retries !== undefined && name !== 'on-failure') {
+    throw new ApiError(400, "invalid restart policy: maximum retry count can only be used with 'on-failure'");
+  }
   return retries === undefined || name !== 'on-failure' ? name : `${name}:${retries}`;
 };
 

@@ -23,6 +23,10 @@ const update = async (host: Host, { params, body, reply }: Call): Promise<void> 
       `Cannot update container ${detail.status.id}: a machine has its memory and processors from its start on: stop it first`,
     );
   }
+  if (wanted.restart !== undefined && wanted.restart.condition !== 'no' && detail.spec.autoRemove !== undefined) {
+    const why = 'Restart policy cannot be updated because AutoRemove is enabled for the container';
+    throw new ApiError(409, `Cannot update container ${detail.status.id}: ${why}`);
+  }
   await host.objects.updateReplica(detail.status.id, wanted);
   const [updated = detail] = host.objects.replicas(detail.status.id);
   host.events.tell(containerEvent('update', updated.status));

@@ -132,8 +132,8 @@ describe('images/prune and build/prune', () => {
 });
 
 describe('containers/{id}/update', () => {
-  const machine = (state: 'running' | 'exited') =>
-    ({ status: { id: 'a1', name: 'web', state, labels: {}, image: 'busybox' } }) as unknown as ReplicaDetail;
+  const machine = (state: 'running' | 'exited', spec: object = {}) =>
+    ({ status: { id: 'a1', name: 'web', state, labels: {}, image: 'busybox' }, spec }) as unknown as ReplicaDetail;
   const update = async (request: object, state: 'running' | 'exited' = 'exited') => {
     const fake = new FakeHost({ replicas: [machine(state)] });
     const answer = await ask(fake, 'POST', '/containers/web/update', [Buffer.from(JSON.stringify(request))]);
@@ -153,7 +153,17 @@ describe('containers/{id}/update', () => {
     expect((await update({ RestartPolicy: { Name: 'no' } }, 'running')).asked).toHaveLength(1);
   });
 
+  test('a restart policy of one that goes when it ends is a conflict, as with docker', async () => {
+    const leaving = async (Name: string) => {
+      const fake = new FakeHost({ replicas: [machine('exited', { autoRemove: 'stack' })] });
+      return ask(fake, 'POST', '/containers/web/update', [Buffer.from(JSON.stringify({ RestartPolicy: { Name } }))]);
+    };
+    await expect(leaving('always')).rejects.toMatchObject({ status: 409, message: expect.stringContaining('AutoRemove is enabled') });
+    expect(await leaving('no')).toMatchObject({ status: 200 });
+  });
+
   test('refuses what it cannot do, and changes nothing', async () => {
+    await expect(update({ RestartPolicy: { Name: 'always', MaximumRetryCount: 3 } })).rejects.toMatchObject({ status: 400 });
     await expect(update({ Memory: 2 ** 28 }, 'running')).rejects.toMatchObject({ status: 409 });
     await expect(update({ CpuShares: 512 })).rejects.toMatchObject({ status: 501 });
     await expect(update({ Memory: 5 })).rejects.toMatchObject({ status: 400 });
