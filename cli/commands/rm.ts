@@ -1,10 +1,11 @@
-import { HyprError } from '../../base/errors.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
 import { DOWN_DEFAULTS, VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { ReplicaDetail, Stack } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import { confirm } from '../core/confirm.ts';
 import { findMachines, onMachines } from '../core/machines.ts';
 import { say } from '../core/output.ts';
+import { failuresOf } from '../core/print-error.ts';
 import { checkServices, findStack, openStack } from '../core/project.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
@@ -16,7 +17,10 @@ export const runRm: Handler = async (invocation) => {
   const options = { ...VERB_DEFAULTS, services: args, stop: flags.bool('stop'), volumes: flags.bool('volumes') };
   const found = await findMachines(invocation, args).catch((error: unknown) => {
     if (flags.bool('force') && error instanceof HyprError && error.code === 'NOT_FOUND') {
-      return say(context, error.message);
+      for (const each of failuresOf(error)) {
+        say(context, messageOf(each));
+      }
+      return undefined;
     }
     throw error;
   });

@@ -1,3 +1,4 @@
+import { isAbort } from '../../base/errors.ts';
 import { DOWN_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { ReplicaDetail } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
@@ -39,13 +40,20 @@ const waitForMachines = async (invocation: Invocation, machines: ReadonlyArray<R
       failures.push(noSuchMachine(args[position] ?? ''));
       continue;
     }
-    const { status, stack: name } = machine;
-    const hasEnded = status.state === 'exited' || status.state === 'dead';
-    const code = hasEnded
-      ? status.exitCode
-      : await openStack(invocation, name, (stack) => stack.wait([status.service], context.interrupts.signal));
-    context.stdout.write(`${code}\n`);
+    try {
+      context.stdout.write(`${await codeOf(invocation, machine)}\n`);
+    } catch (error) {
+      if (isAbort(error)) {
+        throw error;
+      }
+      failures.push(error);
+    }
   }
-  throwFailures(failures, `${failures.length} of the machines are not there`);
+  throwFailures(failures, `${failures.length} of the machines cannot be waited for`);
   return 0;
 };
+
+const codeOf = async (invocation: Invocation, { status, stack: name }: ReplicaDetail): Promise<number> =>
+  status.state === 'exited' || status.state === 'dead'
+    ? status.exitCode
+    : await openStack(invocation, name, (stack) => stack.wait([status.service], invocation.context.interrupts.signal));

@@ -1,4 +1,4 @@
-import { HyprError, messageOf } from '../../base/errors.ts';
+import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
 import type { ObjectApi, ReplicaDetail, Stack } from '../../engine/model/types.ts';
 import type { Invocation } from './command-spec.ts';
 import { say } from './output.ts';
@@ -82,7 +82,7 @@ export interface MachinesWork {
 
 /**
  * Does `work` to the machines, stack by stack, and prints what was said of each that it was done to, as docker does. What failed is thrown
- * when all is done: NOT_FOUND for a name that is that of no machine.
+ * when all is done: NOT_FOUND for a name that is that of no machine. A cancellation ends it at once, whatever failed before.
  */
 export const onMachines = async (
   invocation: Invocation,
@@ -90,6 +90,41 @@ export const onMachines = async (
   { work, check = () => {}, missingIsFine = false }: MachinesWork,
 ): Promise<number> => {
   const { context, args } = invocation;
+  const { wanted, failures } = checkMachines(args, machines, check);
+  const done = new Set<string>();
+  let cancelled: unknown;
+  for (const name of new Set(wanted.map(({ machine }) => machine.stack))) {
+    const own = wanted.filter(({ machine }) => machine.stack === name);
+    try {
+      await openStack(invocation, name, (stack) => work(stack, [...new Set(own.map(({ machine }) => machine.status.name))]));
+      done.add(name);
+    } catch (error) {
+      if (isAbort(error)) {
+        cancelled = error;
+        break;
+      }
+      failures.push(error);
+    }
+  }
+  context.stdout.write(wanted.flatMap(({ said, machine }) => (done.has(machine.stack) ? [`${said}\n`] : [])).join(''));
+  if (cancelled !== undefined) {
+    throw cancelled;
+  }
+  const isFine = (error: unknown): boolean => missingIsFine && error instanceof HyprError && error.code === 'NOT_FOUND';
+  for (const error of failures.filter(isFine)) {
+    say(context, messageOf(error));
+  }
+  const real = failures.filter((error) => !isFine(error));
+  throwFailures(real, `${real.length} of the machines failed`);
+  return 0;
+};
+
+/** Those that `work` can be done to, with what was said of each, and why not of the others. */
+const checkMachines = (
+  args: readonly string[],
+  machines: ReadonlyArray<ReplicaDetail | undefined>,
+  check: (machine: ReplicaDetail) => void,
+) => {
   const failures: unknown[] = [];
   const wanted: Array<{ readonly said: string; readonly machine: ReplicaDetail }> = [];
   for (const [position, said] of args.entries()) {
@@ -104,24 +139,7 @@ export const onMachines = async (
       failures.push(error);
     }
   }
-  const done = new Set<string>();
-  for (const name of new Set(wanted.map(({ machine }) => machine.stack))) {
-    const own = wanted.filter(({ machine }) => machine.stack === name);
-    try {
-      await openStack(invocation, name, (stack) => work(stack, [...new Set(own.map(({ machine }) => machine.status.name))]));
-      done.add(name);
-    } catch (error) {
-      failures.push(error);
-    }
-  }
-  context.stdout.write(wanted.flatMap(({ said, machine }) => (done.has(machine.stack) ? [`${said}\n`] : [])).join(''));
-  const isFine = (error: unknown): boolean => missingIsFine && error instanceof HyprError && error.code === 'NOT_FOUND';
-  for (const error of failures.filter(isFine)) {
-    say(context, messageOf(error));
-  }
-  const real = failures.filter((error) => !isFine(error));
-  throwFailures(real, `${real.length} of the machines failed`);
-  return 0;
+  return { wanted, failures };
 };
 
 /** NAME as the beginning of several ids. */

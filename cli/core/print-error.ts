@@ -99,6 +99,9 @@ export const exitCodeOf = (error: unknown): number => {
 /** A program in a machine that could not be started, as a shell has it. */
 const UNSTARTED: Readonly<Record<string, number>> = { programNotFound: 127, programNotStarted: 126 };
 
+/** Each of what `throwFailures` threw together. */
+export const failuresOf = (error: HyprError): readonly unknown[] => (error.cause instanceof AggregateError ? error.cause.errors : [error]);
+
 /** Throws what failed, if anything did: one error as it is, several under `message` with the code of the first. */
 export const throwFailures = (failures: readonly unknown[], message: string): void => {
   const [first] = failures;

@@ -429,7 +429,33 @@ describe('docker’s commands on machines of all stacks', () => {
       expect(made.stderr.text).toContain('No such container: nobody');
     }
     const made = nowhere();
-    expect(await run(made, 'rm -f nobody')).toBe(0);
+    expect(await run(made, 'rm -f nobody none')).toBe(0);
+    expect(made.stderr.text).toBe('No such container: nobody\nNo such container: none\n');
+  });
+
+  test('Ctrl-C ends with 130 whatever failed before, and one wait that fails keeps no other from being waited for', async () => {
+    const two = (onVerb: (verb: string, count: number) => void) => {
+      const made = fakeContext();
+      let count = 0;
+      made.fake.machines = ['one', 'two'].map((name) => ({ stack: name, status: replica({ service: name, name }) }) as ReplicaDetail);
+      made.fake.onVerb = async (verb) => onVerb(verb, ++count);
+      return made;
+    };
+    const stop = two((_, count) => {
+      if (count > 1) {
+        throw new HyprError('HYPR_CANCELLED', 'cancelled');
+      }
+    });
+    expect(await run(stop, 'stop nobody one two')).toBe(130);
+    expect(stop.stdout.text).toBe('one\n');
+    const wait = two((_, count) => {
+      if (count === 1) {
+        throw new HyprError('SUPERVISOR_GONE', 'the supervisor was killed');
+      }
+    });
+    expect(await run(wait, 'wait nobody one two')).toBe(1);
+    expect(wait.stdout.text).toBe('0\n');
+    expect(wait.stderr.text).toMatch(/No such container: nobody[\s\S]*the supervisor was killed/);
   });
 
   test('of several names each that can be done is done and printed, and what failed is said at the end', async () => {
@@ -474,6 +500,10 @@ describe('docker’s commands on machines of all stacks', () => {
       cpus: 1.5,
     });
     expect((await type('container update --cpu-quota 50000 one')).fake.call('updateReplica')?.args[1]).toEqual({ cpus: 0.5 });
+    expect((await type('update --cpu-quota 50000 --cpu-period 0 one')).fake.call('updateReplica')?.args[1]).toEqual({ cpus: 0.5 });
+    expect((await type('update --cpu-quota=-1 one')).err).toContain('cannot be without a limit');
+    expect((await type('update --restart always:3 one')).err).toContain("maximum retry count can only be used with 'on-failure'");
+    expect((await type('update --restart always:0 one')).code).toBe(0);
     expect((await type('update one')).err).toContain('you must provide one or more flags');
     expect((await type('update --restart sometimes one')).err).toContain("unknown policy 'sometimes'");
     expect((await type('update --restart on-failure:x one')).err).toContain('maximum retry count must be an integer');

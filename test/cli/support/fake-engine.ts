@@ -340,6 +340,7 @@ export class FakeEngine {
       stats: async () => this.usage,
       wait: async (services) => {
         this.#record('wait', services);
+        await this.onVerb('wait', () => {});
         return this.exitCode;
       },
       close,
