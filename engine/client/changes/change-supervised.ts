@@ -1,6 +1,5 @@
 import { HyprError } from '../../../base/errors.ts';
 import type { HomePaths } from '../../../base/paths.ts';
-import { fromCallError } from '../../api/call-error.ts';
 import type { ApiClient } from '../../api/client/client.ts';
 import { hasMachine } from '../../model/lifecycle.ts';
 import { matchingVms } from '../../state/matching-vms.ts';
@@ -30,7 +29,7 @@ export const changeSupervised = async (paths: HomePaths, reference: string, { as
         return;
       }
     } catch (error) {
-      throw fromCallError(error);
+      throw link.failureOf(error);
     } finally {
       link.close();
     }

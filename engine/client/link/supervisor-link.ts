@@ -3,6 +3,7 @@ import { sleep } from '../../../base/deadline.ts';
 import { HyprError } from '../../../base/errors.ts';
 import { identifyProcess, isAlive } from '../../../base/host/process.ts';
 import type { HomePaths } from '../../../base/paths.ts';
+import { fromCallError } from '../../api/call-error.ts';
 import { type ApiClient, connectApi } from '../../api/client/client.ts';
 import type { InfoResponseJson } from '../../api/gen/hypr_pb.ts';
 import { stackPaths } from '../../model/stack-paths.ts';
@@ -26,6 +27,8 @@ export class SupervisorLink {
   #recovered: readonly string[] = [];
   /** That it is of another version than this command, until that was told. */
   #age: string | undefined;
+  /** What the supervisor says of itself, once it is connected. */
+  #info: InfoResponseJson | undefined;
 
   constructor(options: SupervisorLinkOptions) {
     this.#options = options;
@@ -63,6 +66,14 @@ export class SupervisorLink {
       onNotice(this.#age);
       this.#age = undefined;
     }
+  }
+
+  /** The HyprError behind a failed call: of one that the supervisor does not have, with how to end this supervisor. */
+  failureOf(error: unknown): HyprError {
+    const known = fromCallError(error);
+    return known.code === 'SUPERVISOR_VERSION' && this.#info !== undefined
+      ? new HyprError('SUPERVISOR_VERSION', known.message, { hint: howToEnd(this.#info), cause: error })
+      : known;
   }
 
   close(): void {
@@ -106,6 +117,7 @@ export class SupervisorLink {
     checkVersion(info, this.#options.stack);
     this.#age = isOfOtherVersion(info) ? `${ageOf(info, this.#options.stack)}, which both understand; ${howToEnd(info)}` : undefined;
     this.#pid = info.pid ?? 0;
+    this.#info = info;
     this.#api = api;
     return api;
   }

@@ -10,6 +10,7 @@ import { BYTES_TYPE } from '../../../engine/api/byte-codec.ts';
 import { CallError, fromCallError } from '../../../engine/api/call-error.ts';
 import { END, envelope } from '../../../engine/api/envelope.ts';
 import { checkSupervisors } from '../../../engine/client/check-supervisors.ts';
+import { SupervisorLink } from '../../../engine/client/link/supervisor-link.ts';
 import { StackClient } from '../../../engine/client/stack-client.ts';
 import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import { stackPaths } from '../../../engine/model/stack-paths.ts';
@@ -218,6 +219,13 @@ describe('a supervisor of another version', () => {
       hint: expect.stringContaining('the next command starts a supervisor that takes them over'),
     });
     expect(error.isUserError).toBe(true);
+    await serve([], 'end', { ...INFO, pid: 77 });
+    const link = new SupervisorLink({ stack: 'shop', paths: homePaths(), isNeeded: async () => false });
+    onTestFinished(() => link.close());
+    await link.ifRunning(() => {});
+    const known = link.failureOf(new CallError('unimplemented', 'UpdateReplica is not implemented'));
+    expect(known).toMatchObject({ code: 'SUPERVISOR_VERSION', hint: expect.stringContaining('end it: kill 77.') });
+    expect(link.failureOf(new CallError('unavailable', 'cut')).code).toBe('SUPERVISOR_GONE');
   });
 
   test('that knows more is understood; one that says too little is told of', async () => {
