@@ -63,23 +63,27 @@ export const attachAs = async (host: Host, { params, query, signal }: Call, { st
     const session = query.bool('stream')
       ? await stack.attach({ service: status.service, index: status.number, wait: true }, signal)
       : undefined;
-    const client = await open();
-    if (query.bool('logs')) {
-      const options = { follow: false, since: undefined, until: undefined, tail: undefined };
-      await writeLogs(host, detail, { options, signal }, (record) =>
-        writeOutput(client, streams, { stream: record.stream, data: lineOf(record, false) }),
-      );
+    try {
+      const client = await open();
+      if (query.bool('logs')) {
+        const options = { follow: false, since: undefined, until: undefined, tail: undefined };
+        await writeLogs(host, detail, { options, signal }, (record) =>
+          writeOutput(client, streams, { stream: record.stream, data: lineOf(record, false) }),
+        );
+      }
+      if (session !== undefined) {
+        await carryAttached(session, client, {
+          streams,
+          keys,
+          input: query.bool('stdin') && spec.process.stdin,
+          // A terminal's input stays open for the next client, as in docker: who detaches closes the connection.
+          once: spec.stdinOnce === true && !spec.process.tty,
+        });
+      }
+      client.end();
+    } finally {
+      session?.close();
     }
-    if (session !== undefined) {
-      await carryAttached(session, client, {
-        streams,
-        keys,
-        input: query.bool('stdin') && spec.process.stdin,
-        // A terminal's input stays open for the next client, as in docker: who detaches closes the connection.
-        once: spec.stdinOnce === true && !spec.process.tty,
-      });
-    }
-    client.end();
   });
 };
 
@@ -113,8 +117,6 @@ const carryAttached = async (session: AttachSession, client: Hijacked, carrying:
       throw error;
     }
     // Never started, removed, or its client has gone: there is no more output, and whoever waits is told the code elsewhere.
-  } finally {
-    session.close();
   }
 };
 

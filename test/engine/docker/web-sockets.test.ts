@@ -1,4 +1,6 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { HyprError } from '../../../base/errors.ts';
 import type { Host } from '../../../engine/docker/machines/host.ts';
@@ -18,17 +20,27 @@ afterEach(async () => {
 class Program {
   readonly asked: unknown[] = [];
   closed = 0;
+  /** Of who asked for it. */
+  signal: AbortSignal | undefined;
+  /** Pieces of output that are there at once, before its end. */
+  burst = 0;
+  /** Milliseconds until it is there. */
+  delay = 0;
+  tty = false;
+  takesInput = true;
   #lines: string[] = [];
   #wake = (): void => {};
 
   readonly session = {
     output: this.#output(),
     exitCode: Promise.resolve(7),
-    write: async (data: Uint8Array) => this.#take(Buffer.from(data).toString()),
+    write: (data: Uint8Array) =>
+      this.takesInput ? Promise.resolve(this.#take(Buffer.from(data).toString())) : new Promise<void>(() => {}),
     closeStdin: () => this.#take('EOF'),
     resize: () => {},
     close: () => {
       this.closed++;
+      this.#take('EOF');
     },
   };
 
@@ -38,7 +50,14 @@ class Program {
   }
 
   async *#output(): AsyncGenerator<{ stream: 'stdout' | 'stderr'; data: Buffer }> {
+    this.signal?.addEventListener('abort', () => this.#take('EOF'));
     yield { stream: 'stdout', data: Buffer.from('begun;') };
+    for (let line = 0; line < this.burst; line++) {
+      yield { stream: 'stdout', data: Buffer.from(`line ${line}\n`) };
+    }
+    if (this.burst > 0) {
+      return;
+    }
     for (;;) {
       const line = this.#lines.shift();
       if (line === 'EOF' || line === 'end') {
@@ -60,10 +79,14 @@ const serve = async (program: Program, failure?: Error): Promise<void> => {
   const detail = {
     stack: 's',
     status: { id: 'b'.repeat(64), name: 'web', service: 'web', number: 1, state: 'running' },
-    spec: { process: { tty: false, stdin: true } },
+    spec: { process: { tty: program.tty, stdin: true } },
   } as unknown as ReplicaDetail;
-  const begin = async (options: object) => {
+  const begin = async (options: object, signal?: AbortSignal) => {
     program.asked.push(options);
+    program.signal = signal;
+    if (program.delay > 0) {
+      await new Promise((resolve) => setTimeout(resolve, program.delay));
+    }
     if (failure !== undefined) {
       throw failure;
     }
@@ -164,6 +187,89 @@ test.each([
   await serve(program);
   expect(await talk('/machines/web/exec?command=id', [], headers as Record<string, string>)).toBe(status);
   expect(program.asked).toEqual([]);
+});
+
+test.each(['exec?command=lines', 'attach?stream=1&stdout=1'])('all output is there before the end › %s', async (path) => {
+  const program = new Program();
+  program.burst = 200;
+  await serve(program);
+  const { text, code } = (await talk(`/machines/web/${path}`, [])) as Conversation;
+  expect(text).toBe(`begun;${Array.from({ length: 200 }, (_, line) => `line ${line}\n`).join('')}`);
+  expect(code).toBe(1000);
+});
+
+test('detach keys end an attach as they should', async () => {
+  const program = new Program();
+  program.tty = true;
+  await serve(program);
+  expect(await talk('/machines/web/attach?stream=1&stdin=1&stdout=1&stderr=1', ['in', '\x10\x11'])).toEqual({
+    text: 'begun;IN2',
+    code: 1000,
+    reason: '',
+  });
+  expect(program.closed).toBeGreaterThan(0);
+});
+
+describe('a program that does not read its input', () => {
+  const flood = async (program: Program, messages: number): Promise<WebSocket> => {
+    program.takesInput = false;
+    await serve(program);
+    const socket = new WebSocket(`ws://127.0.0.1:${server?.port}/machines/web/exec?command=sleep`, {
+      headers: { authorization: `Bearer ${TOKEN}` },
+    });
+    socket.on('error', () => {});
+    await once(socket, 'message');
+    for (let message = 0; message < messages; message++) {
+      socket.send(Buffer.alloc(1 << 20));
+    }
+    return socket;
+  };
+
+  test('ends when its client leaves', async () => {
+    const program = new Program();
+    const socket = await flood(program, 4);
+    socket.close();
+    await expect.poll(() => program.closed).toBe(1);
+  });
+
+  test('ends when too much is kept for it for long', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const program = new Program();
+      const socket = await flood(program, 24);
+      const closed = once(socket, 'close');
+      await vi.waitUntil(() => vi.getTimerCount() > 0);
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect((await closed)[0]).toBe(1009);
+      vi.useRealTimers();
+      await expect.poll(() => program.closed).toBe(1);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
+test.each([
+  ['whose handshake is wrong is told so, and nothing stays open', 'Sec-WebSocket-Version: 1\r\n', false, /^HTTP\/1\.1 4\d\d /],
+  ['whose client ends its side before the handshake leaves nothing open', 'Sec-WebSocket-Version: 13\r\n', true, /^/],
+])('a WebSocket %s', async (_, header, ends, answered) => {
+  const program = new Program();
+  program.delay = 100;
+  await serve(program);
+  const client = connect(server?.port ?? 0, '127.0.0.1').on('error', () => {});
+  const head = `GET /api/v1/machines/web/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TOKEN}\r\n`;
+  const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
+  client.write(`${head}${upgrade}${header}\r\n`);
+  if (ends) {
+    client.end();
+  }
+  let text = '';
+  client.on('data', (data) => {
+    text += data;
+  });
+  await once(client, 'close');
+  expect(text).toMatch(answered);
+  await expect.poll(() => program.closed).toBeGreaterThan(0);
 });
 
 test('a message larger than 4 MiB ends the WebSocket', async () => {
