@@ -513,6 +513,12 @@ export const ATTACKS = [
     'a message larger than 4 MiB ends the WebSocket',
   ],
   [
+    'A program without the token holds WebSockets that were refused',
+    'closed at once',
+    'test/engine/docker/rest/rest.test.ts',
+    'a WebSocket that is refused does not hold its connection',
+  ],
+  [
     'A service answers the proxy of the JSON API with what is no answer',
     '502, or cut',
     'test/engine/docker/rest/rest.test.ts',

@@ -1,5 +1,5 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
-import { type Duplex, Readable } from 'node:stream';
+import { type Duplex, finished, Readable } from 'node:stream';
 import { logger } from '../../../base/log.ts';
 import { tracedRequest } from '../../../base/trace/trace.ts';
 import { DOCKER_API_VERSION, DOCKER_VERSION } from '../../model/version.ts';
@@ -22,6 +22,9 @@ export interface ConnectionServer {
   /** Ends all connections; those that come later are refused. */
   close(): Promise<void>;
 }
+
+/** How long a client may keep its side open after the end of the other. */
+const LINGER_MS = 10_000;
 
 /** The headers of every answer. */
 const COMMON: Readonly<Record<string, string>> = {
@@ -161,8 +164,13 @@ const answerUpgrade = async (
     return;
   }
   connection.end();
-  // What its client still sends is of no use, and would keep the connection open if nobody read it.
+  // What its client still sends is of no use, and would keep the connection open if nobody read it. Closed at once, it would cost what the
+  // client has not read yet.
   connection.resume();
+  finished(connection, { readable: false }, () => {
+    const timer = setTimeout(() => connection.destroy(), LINGER_MS).unref();
+    connection.once('close', () => clearTimeout(timer));
+  });
 };
 
 /** Of a method and path; see makeRouter. */
@@ -178,9 +186,12 @@ interface Exchange {
 /** Whether it failed after the head of its answer: what has been sent must not look complete. */
 const handle = async (find: Find, { request, reply, signal, bytes }: Exchange): Promise<boolean> => {
   const { method = 'GET', url = '/' } = request;
+  // All that is logged of an address: commands, their environment and keys may be in the rest.
+  let asked = `${method} of no route`;
   try {
     const { pathname, searchParams } = new URL(url.replace(/^\/+/, '/'), 'http://hypr');
     const { route, handler, params, version } = find(method, pathname);
+    asked = route;
     const call: Call = {
       params,
       version,
@@ -191,14 +202,14 @@ const handle = async (find: Find, { request, reply, signal, bytes }: Exchange): 
       signal,
     };
     await tracedRequest(route, request.headers.traceparent?.toString(), async () => handler(call));
-    log.debug('answered', { method, url });
+    log.debug('answered', { route: asked });
     return false;
   } catch (error) {
     if (signal.aborted) {
       return false;
     }
     const { status, message } = describeError(error);
-    log.debug('failed', { method, url, status, message });
+    log.debug('failed', { route: asked, status, message });
     if (reply.hasStarted) {
       return true;
     }

@@ -53,7 +53,8 @@ export const listenOnLoopback = async (
       } else {
         const text = `${JSON.stringify({ message: refusal.message })}\n`;
         const headers = `connection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}`;
-        connection.end(`HTTP/1.1 ${refusal.status} Refused\r\n${headers}\r\n\r\n${text}`);
+        // Its client's side may never end.
+        connection.end(`HTTP/1.1 ${refusal.status} Refused\r\n${headers}\r\n\r\n${text}`, () => connection.destroy());
       }
     });
   }

@@ -1,7 +1,8 @@
+import { once } from 'node:events';
 import { type Duplex, duplexPair } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { makeRouter } from '../../../engine/docker/http/router.ts';
 import { type ConnectionServer, serveConnections } from '../../../engine/docker/http/serve-connections.ts';
 
@@ -39,6 +40,7 @@ let counts: number[] = [];
 
 afterEach(async () => {
   await served?.close();
+  served = undefined;
   counts = [];
   [quick, slow] = [0, 0];
 });
@@ -63,6 +65,22 @@ test('a request whose head or body does not come ends the connection', async () 
   expect(await begin('POST /told HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{')).not.toContain('200 OK');
   expect(await begin('')).toBe('');
   expect(counts.at(-1)).toBe(0);
+});
+
+test('a connection that was taken over ends with its program, whatever its client does', async () => {
+  served = serveConnections(find, (count) => counts.push(count));
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const connection = dial();
+    connection.write('GET /slow-not HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n');
+    connection.resume();
+    await once(connection, 'end');
+    expect(counts).toEqual([1]);
+    await vi.advanceTimersByTimeAsync(10_000);
+    await vi.waitUntil(() => counts.at(-1) === 0);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test('an answer may take longer, and a connection may be used again', async () => {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { chmod, mkdtemp, readdir, stat } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
@@ -168,6 +169,24 @@ describe('the JSON API', () => {
       expect(code).not.toBe('connected');
     }
   });
+});
+
+test('a WebSocket that is refused does not hold its connection', async () => {
+  const client = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {});
+  client.write('GET /machines/web/exec HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  let answer = '';
+  client.on('data', (data) => {
+    answer += data;
+  });
+  await once(client, 'end');
+  expect(answer).toMatch(/^HTTP\/1\.1 401 /);
+  // Only a server that has closed its whole side answers with a reset.
+  await expect
+    .poll(() => {
+      client.write('x');
+      return client.destroyed;
+    })
+    .toBe(true);
 });
 
 test('a machine of the JSON API is what docker’s clients ask for', () => {
