@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { root } from '../own-node.mjs';
 
+const SOON_MS = 60_000;
+
 /** A stack, and what its volume must have in it. */
 export class SoakStack {
   #written = 0;
@@ -82,6 +84,20 @@ volumes: {data: {}}
     }
   }
 
+  /** Where a process of its machine was killed it is found when somebody needs the guest, whose channel breaks then: its machine starts again. */
+  async readSoon() {
+    for (const until = Date.now() + SOON_MS; ; await this.up('--wait')) {
+      try {
+        await this.read();
+        return;
+      } catch (error) {
+        if (!/GUEST_LOST|STACK_NOT_RUNNING/.test(error.message) || Date.now() > until) {
+          throw error;
+        }
+      }
+    }
+  }
+
   async suspend() {
     await this.#needUp();
     await this.must('suspend');
@@ -109,7 +125,7 @@ volumes: {data: {}}
     await this.must('ps', '-a');
     for (const stack of this.home.stacks.filter((each) => each === this || each.#isUp)) {
       await stack.up('--wait');
-      await stack.read();
+      await stack.readSoon();
     }
   }
 
