@@ -145,7 +145,7 @@ describe('RUN', () => {
     expect(machine?.runs.map(({ args }) => args.at(-1))).toEqual([
       'echo $a\n\tb\n',
       '/dev/pipes/PY',
-      'cat <<A 3<<-B > /x\none\nA\ntwo\nB',
+      'cat <<A 3<<-B > /x\none\nA\n\ttwo\nB',
       'tabs\n',
     ]);
     expect(machine?.runs.map(({ mounts }) => mounts)).toEqual([

@@ -3,10 +3,10 @@ import { isGone } from '../../../base/host/process.ts';
 import type { Launched } from '../../../vmm/qemu/launch.ts';
 import { saveAndEnd } from '../../../vmm/template/staging.ts';
 
-vi.mock('../../../vmm/qemu/process-end.ts', async (original) => ({ ...(await original<object>()), isGone: vi.fn() }));
 const killed: unknown[] = [];
 vi.mock('../../../base/host/process.ts', async (original) => ({
   ...(await original<object>()),
+  isGone: vi.fn(),
   signalProcess: (...args: unknown[]) => killed.push(args),
 }));
 afterEach(() => void killed.splice(0));
