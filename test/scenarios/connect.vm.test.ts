@@ -67,7 +67,7 @@ services:
     await run('network', 'connect', 'hotnet_default', 'hotnet-web-1');
     expect(await inside('web', 'ip', 'addr')).toContain('eth0');
     const kept = await stack.run(['suspend']);
-    expect([kept.code, kept.stderr]).toEqual([1, expect.stringContaining('its networks changed while it ran')]);
+    expect([kept.code, kept.stderr]).toEqual([1, expect.stringContaining('its networks or disks changed while it ran')]);
     await stack.must(['restart', '-t', '1', 'web']);
     await expect.poll(() => fetch('www'), { timeout: 60_000 }).toBe('hello');
     expect(await published()).toBe('hello\n');
