@@ -124,6 +124,8 @@ services:
     process.kill(Number(supervisor?.split(' ')[0]), 'SIGKILL');
     await run('network', 'connect', 'hotcold_default', 'hotcold-web-1');
     expect(await inside('ls', '/sys/class/net')).toMatch(/(eth\d\s+){3}/);
+    // Whatever name the kernel gave it before it was set up.
+    expect((await inside('ip', '-4', 'addr', 'show', 'up')).match(/inet (?!127)/g)).toHaveLength(3);
     await run('network', 'disconnect', 'cold2', 'hotcold-web-1');
     await run('network', 'disconnect', 'cold1', 'hotcold-web-1');
     expect(await inside('ip', 'route')).toMatch(/default via/);

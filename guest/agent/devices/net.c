@@ -70,6 +70,12 @@ static bool is_ethernet(const char *name, uint8_t mac[6]) {
   return ok;
 }
 
+/* Whether a NIC was set up: one that was just plugged in is down, and the kernel may have given it the name that it is to have. */
+static bool is_up(const char *name) {
+  struct ifreq r = request(name);
+  return ioctl(sock, SIOCGIFFLAGS, &r) == 0 && (r.ifr_flags & IFF_UP) != 0;
+}
+
 /* Our temporary names start with "hypr": they are NICs that were claimed already. */
 static bool find_nic(const uint8_t *mac, char *out) {
   bool found = false;
@@ -255,7 +261,7 @@ int add_networks(const struct nic_config *nics, size_t count) {
     uint8_t mac[6];
     /* The first of a configuration may be the prepared NIC, which none of these is. */
     size_t index = i + 1;
-    if (is_ethernet(nics[i].name, mac) && memcmp(mac, nics[i].mac, 6) == 0) {
+    if (is_ethernet(nics[i].name, mac) && memcmp(mac, nics[i].mac, 6) == 0 && is_up(nics[i].name)) {
       result = set_routes(&nics[i]);
     } else {
       result = claim_nic(&nics[i], index) != 0 ? -1 : set_up(&nics[i], index);

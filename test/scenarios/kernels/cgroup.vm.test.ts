@@ -9,7 +9,8 @@ import { TestStack } from '../../support/stack.ts';
 const PROGRAM = `
 import { spawn } from 'node:child_process';
 import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { confine, findCgroup, removeCgroup } from '/hypr/vmm/qemu/cgroup.ts';
+import { confine, findCgroup, removeCgroup } from '/hypr/base/host/cgroup.ts';
+import { machineLimits } from '/hypr/vmm/qemu/machine-limits.ts';
 
 const uid = Number(process.argv[2]);
 const top = '/sys/fs/cgroup';
@@ -34,7 +35,11 @@ const place = await findCgroup();
 /** Runs a program that waits for a byte until it is confined. */
 const tryIn = async (script, limits) => {
   const child = spawn(process.execPath, ['-e', 'process.stdin.once("data", () => { ' + script + ' })'], { stdio: ['pipe', 'pipe', 'ignore'] });
-  const folder = await confine(child.pid, { name: 'm', runDir: '/run/m', accelerated: true, memoryMib: 16, vcpus: 1, ...limits });
+  const folder = await confine([child.pid], {
+    name: 'm',
+    runDir: '/run/m',
+    limits: machineLimits({ accelerated: true, memoryMib: 16, vcpus: 1, shares: 0, ...limits }),
+  });
   let text = '';
   child.stdout.on('data', (data) => { text += data; });
   const ended = new Promise((resolve) => child.once('close', (code, signal) => resolve({ code, signal })));
