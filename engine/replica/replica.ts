@@ -1,8 +1,4 @@
 import { constants } from 'node:os';
-import { neverAborts } from '../../base/abort.ts';
-import { messageOf } from '../../base/errors.ts';
-import { sweepPendingProcesses } from '../../base/host/pending-processes.ts';
-import { logger } from '../../base/log.ts';
 import type { OutputTap } from '../logs/output-tap.ts';
 import type { ProbeResult } from '../machine/health.ts';
 import type { Listener, ReplicaStatus } from '../model/events.ts';
@@ -10,24 +6,23 @@ import { nextState } from '../model/lifecycle.ts';
 import type { NetworkAttachment, ReplicaUpdate } from '../model/object-types.ts';
 import type { AnonymousFate } from '../model/volume-name.ts';
 import type { VmRow } from '../state/records.ts';
-import { type Adopted, type Adoption, keptMessage } from './adoption.ts';
+import type { Adoption } from './adoption.ts';
 import { bootAtRest, type MachineAtRest } from './boot/at-rest.ts';
-import { machineDir, type Run } from './boot/run.ts';
+import type { Run } from './boot/run.ts';
 import { connectReplica, disconnectReplica } from './change-networks.ts';
 import { type Controlled, pauseRun, signalRun, unpauseRun } from './controls.ts';
 import { ReplicaEnd } from './end.ts';
 import { gatherParts, type ReplicaParts } from './parts.ts';
 import type { ReplicaContext } from './record.ts';
+import { ReplicaRecovery } from './recovery.ts';
 import type { Expectation } from './responsiveness.ts';
 import { Healing, ReplicaRestarts } from './restarts.ts';
 import { ReplicaStart } from './start.ts';
-import { lostPatch, unbootedPatch } from './status.ts';
+import { isAtRest } from './status.ts';
 import { Suspension } from './suspend.ts';
 import { updatedSpec } from './updated-spec.ts';
 
 export type { ReplicaContext } from './record.ts';
-
-const log = logger('replica');
 
 const { SIGKILL } = constants.signals;
 /** How long a suspended machine has to resume before it is stopped. */
@@ -45,6 +40,8 @@ export class Replica {
   readonly #controlled: Controlled;
   /** To disk and back. */
   readonly suspension: Suspension;
+  /** What an earlier supervisor left of it. */
+  readonly recovery: ReplicaRecovery;
   #removing: Promise<void> | undefined;
 
   constructor(row: VmRow, context: ReplicaContext) {
@@ -68,8 +65,10 @@ export class Replica {
       awaitPort: parts.listeners.awaitPort,
       letGo: (run) => this.#end.letGo(run),
       takeOver: (adopted, patch) => this.#start.takeOver(adopted, patch),
-      awaitSilent: () => this.#awaitResumed(),
+      awaitSilent: () => this.recovery.awaitResumed(),
     });
+    const stop = (options: { graceMs: number; byUser: boolean }) => this.stop(options);
+    this.recovery = new ReplicaRecovery(parts, { adoption: this.adoption, end: this.#end, restarts: this.#restarts, stop });
   }
 
   get row(): VmRow {
@@ -91,8 +90,7 @@ export class Replica {
 
   /** Whether nothing of it runs, nor will by itself; one that shares a machine has its disks there. */
   get isAtRest(): boolean {
-    const { state, spec } = this.row;
-    return this.run === undefined && (state === 'created' || state === 'exited' || state === 'dead') && spec.shares === undefined;
+    return isAtRest(this.row, this.run);
   }
 
   /** Whether its guest is known not to answer. */
@@ -214,13 +212,6 @@ export class Replica {
     return bootAtRest(this.row, options, this.#parts.context, signal);
   }
 
-  /** Ends such a machine that a killed supervisor left. */
-  async sweepAtRest(): Promise<void> {
-    if (this.isAtRest && this.row.machine === undefined) {
-      await sweepPendingProcesses(machineDir(this.row, this.#parts.context.platform));
-    }
-  }
-
   /** Puts it on one more network, or takes it off one: at once while it runs (change-networks.ts). */
   connect(network: { readonly name: string; readonly wanted: NetworkAttachment }, signal: AbortSignal): Promise<void> {
     return connectReplica(this.#parts, network, signal);
@@ -251,41 +242,6 @@ export class Replica {
     this.#parts.context.onChange();
   }
 
-  /** Takes over a run that an earlier supervisor started; a machine that does not answer for now is waited for (`adoption.ended`). */
-  adopt(signal: AbortSignal): Promise<Adopted> {
-    return this.adoption.begin(signal);
-  }
-
-  /** Its machine runs again from disk and does not answer yet: all it has is in that machine. */
-  async #awaitResumed(): Promise<void> {
-    const { name } = this.row;
-    const found = await this.adoption.begin(neverAborts());
-    if (found === 'silent' || found === 'kept') {
-      const { keptFor } = this.adoption;
-      const message =
-        keptFor === undefined ? `${name} does not respond; it is taken over as soon as it does` : keptMessage(this.row, keptFor);
-      this.#parts.context.bus.emit({ type: 'warning', message });
-    }
-    void this.adoption.ended().then(async (ended) => {
-      if (ended === 'gone') {
-        this.lost('its machine ended before it answered');
-      } else if (ended === 'adopted' && this.row.state !== 'paused') {
-        await this.run?.guest.setClock(Date.now()).catch(() => {});
-      }
-      this.settled();
-    });
-  }
-
-  /** Goes on with a stop that the earlier supervisor had begun. */
-  resumeStop(): void {
-    const { state, stoppedByUser, spec } = this.row;
-    if (state === 'stopping') {
-      this.stop({ graceMs: spec.stopGraceMs, byUser: stoppedByUser }).catch((error: unknown) =>
-        log.warn('a stop was not finished', { replica: this.row.name, error: messageOf(error) }),
-      );
-    }
-  }
-
   /** Stops and starts it whatever the restart policy says, because its network was replaced. Rejects if it does not start. */
   async startAgain(): Promise<void> {
     if (this.isHeld) {
@@ -306,44 +262,6 @@ export class Replica {
       await this.#bringUp(signal);
     }
   }
-
-  /** Records that the machine vanished before it was taken over, and applies the restart policy. */
-  lost(reason: string): void {
-    const { record } = this.#parts;
-    if (this.row.startedAt === undefined) {
-      record.update({ ...unbootedPatch(this.row), health: 'none' });
-      return;
-    }
-    const { patch, begin } = this.#restarts.byPolicy(lostPatch(reason));
-    record.update(patch);
-    record.emit('die');
-    begin();
-  }
-
-  /** A replica whose machine did not answer at first was taken over or recorded as lost. */
-  settled(): void {
-    this.#end.leaveIfOver();
-    this.#parts.context.onChange();
-  }
-
-  /** The machine that it shares was lost or is not taken over: it starts with it again, not by its own restart policy. */
-  lostWithOwner(reason: string): void {
-    const { record } = this.#parts;
-    if (this.row.startedAt === undefined) {
-      this.lost(reason);
-      return;
-    }
-    this.#parts.startsWithOwner = !this.row.stoppedByUser;
-    if (this.row.state === 'restarting') {
-      record.update({ state: nextState('restarting', 'stop'), machine: undefined });
-      return;
-    }
-    record.update(lostPatch(reason));
-    record.emit('die');
-  }
-
-  /** A restart that an earlier supervisor had decided on. */
-  readonly resumeRestart = (): void => this.#restarts.after(0);
 
   /** Its output from now on, for an attached client. No output is lost between an attach and a start. */
   readonly attach = (): OutputTap => this.#parts.output.tap();

@@ -109,3 +109,7 @@ export const hasLeft = ({ spec, state }: VmRow): boolean => spec.autoRemove !== 
 /** Whether its disks are removed with it, so that nothing needs to be synced before its machine ends. */
 export const keepsNothing = ({ spec }: VmRow): boolean =>
   spec.autoRemove !== undefined && spec.mounts.every(({ kind }) => kind === 'tmpfs' || kind === 'anonymous');
+
+/** Whether nothing of it runs, nor will by itself; one that shares a machine has its disks there. */
+export const isAtRest = ({ state, spec }: VmRow, run: object | undefined): boolean =>
+  run === undefined && (state === 'created' || state === 'exited' || state === 'dead') && spec.shares === undefined;

@@ -1,7 +1,7 @@
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { EventBus } from '../logs/bus.ts';
-import { keptMessage } from '../replica/adoption.ts';
+import { silenceMessage } from '../replica/recovery.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { StackVolumes } from '../resources/volumes.ts';
 
@@ -58,14 +58,14 @@ const lookAt = async (replica: Replica, { lostNetworks, volumes }: Context, sign
   if (replica.row.state === 'restarting' && replica.row.machine === undefined) {
     return { replica, is: 'restarting' };
   }
-  const adopted = await replica.adopt(signal);
+  const adopted = await replica.recovery.adopt(signal);
   if (adopted === 'silent' || adopted === 'kept') {
     return { replica, is: 'silent', kept: replica.adoption.keptFor };
   }
   if (adopted === 'gone') {
     return { replica, is: 'lost', reason: UNWATCHED };
   }
-  replica.resumeStop();
+  replica.recovery.resumeStop();
   return lookAtAdopted(replica, { lostNetworks, volumes });
 };
 
@@ -92,7 +92,7 @@ const settleLater = async (replica: Replica, all: readonly Replica[], context: C
     return;
   }
   if (state === 'stopping' && ended === 'adopted') {
-    replica.resumeStop();
+    replica.recovery.resumeStop();
   }
   const found: Found =
     ended === 'adopted' ? lookAtAdopted(replica, context) : { replica, is: 'lost', reason: 'its machine ended while it did not respond' };
@@ -102,7 +102,7 @@ const settleLater = async (replica: Replica, all: readonly Replica[], context: C
   const message = isLeft ? `${name} responds again` : await settleFound(found, runOn);
   context.bus.emit({ type: 'warning', message });
   log.info('recovered', { replica: name, message });
-  replica.settled();
+  replica.recovery.settled();
 };
 
 /** `runOn`: machines that others may run in and that neither ended nor start again. */
@@ -119,13 +119,11 @@ const settleFound = async (found: Found, runOn: ReadonlySet<string>): Promise<st
     return startAgain(replica, found.why);
   }
   if (found.is === 'restarting') {
-    replica.resumeRestart();
+    replica.recovery.resumeRestart();
     return `${replica.row.name} was about to restart`;
   }
   if (found.is === 'silent') {
-    return found.kept === undefined
-      ? `${replica.row.name} does not respond; it is taken over as soon as it does`
-      : keptMessage(replica.row, found.kept);
+    return silenceMessage(replica.row, found.kept);
   }
   return settleLost(replica, found.reason);
 };
@@ -134,7 +132,7 @@ const settleFound = async (found: Found, runOn: ReadonlySet<string>): Promise<st
 const settleWithOwner = ({ replica, is }: Found, owner: string): string => {
   const { name, startedAt } = replica.row;
   if (is !== 'to-start-again') {
-    replica.lostWithOwner(`the machine of ${owner} ended while no supervisor was watching`);
+    replica.recovery.lostWithOwner(`the machine of ${owner} ended while no supervisor was watching`);
   }
   return startedAt === undefined ? `${name} had not been started` : `${name} starts with the machine of ${owner}`;
 };
@@ -142,10 +140,10 @@ const settleWithOwner = ({ replica, is }: Found, owner: string): string => {
 const settleLost = (replica: Replica, reason: string): string => {
   const { name, startedAt } = replica.row;
   if (startedAt === undefined) {
-    replica.lost('');
+    replica.recovery.lost('');
     return `${name} had not been started`;
   }
-  replica.lost(reason);
+  replica.recovery.lost(reason);
   return replica.row.state === 'restarting' ? `${name} had ended and is started again by its restart policy` : `${name} had ended`;
 };
 

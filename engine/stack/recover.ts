@@ -43,7 +43,7 @@ export const recoverStack = async (
       said.push(`network ${shownNetwork(key)} had ended`);
     }
   }
-  await Promise.all([...input.replicas.values()].map((replica) => replica.sweepAtRest()));
+  await Promise.all([...input.replicas.values()].map((replica) => replica.recovery.sweepAtRest()));
   const active = [...input.replicas.values()].filter(
     ({ row }) => hasMachine(row.state) || row.state === 'restarting' || row.machine !== undefined,
   );
