@@ -47,8 +47,8 @@ const refuseForeignDatabase = (home: string, user: HomeUser): void => {
   for (const path of [database, `${database}-wal`, `${database}-shm`]) {
     const info = lstatSync(path, { throwIfNoEntry: false });
     if (info !== undefined && user.uid !== 0 && info.uid !== user.uid && !mayUse(path, constants.R_OK | constants.W_OK)) {
-      throw new HyprError('HYPR_PERMISSION', `${path} belongs to ${userName(info.uid)}, and you are ${userName(user.uid)}`, {
-        hint: `give it back: sudo chown -R ${userName(user.uid)} ${home}`,
+      throw new HyprError('HYPR_PERMISSION', `${path} belongs to ${nameOfUser(info.uid)}, and you are ${nameOfUser(user.uid)}`, {
+        hint: `give it back: sudo chown -R ${nameOfUser(user.uid)} ${home}`,
       });
     }
   }
@@ -73,7 +73,7 @@ const refuseUnusable = (path: string, what: string): void => {
     const { uid } = statSync(path);
     const isMine = uid === me().uid;
     const subject = what.startsWith(`${path} `) ? 'it' : path;
-    throw new HyprError('HYPR_PERMISSION', `${what}: ${subject} ${isMine ? 'is not writable' : `belongs to ${userName(uid)}`}`, {
+    throw new HyprError('HYPR_PERMISSION', `${what}: ${subject} ${isMine ? 'is not writable' : `belongs to ${nameOfUser(uid)}`}`, {
       hint: isMine ? `allow it: chmod u+rwx ${path}; or point HYPR_HOME elsewhere` : 'point HYPR_HOME at a folder of your own',
     });
   }
@@ -107,12 +107,12 @@ const mayUse = (path: string, mode: number): boolean => {
 };
 
 const foreign = (home: string, owner: number): HyprError =>
-  new HyprError('HYPR_PERMISSION', `${home} is the hypr home of ${userName(owner)}, and you are ${userName(me().uid)}`, {
+  new HyprError('HYPR_PERMISSION', `${home} is the hypr home of ${nameOfUser(owner)}, and you are ${nameOfUser(me().uid)}`, {
     hint: 'its owner could change the programs that run from it: point HYPR_HOME at a folder of your own, or unset it',
   });
 
 /** From /etc/passwd; users of a directory service are shown by their id. */
-export const userName = (uid: number): string => {
+export const nameOfUser = (uid: number): string => {
   try {
     const line = readFileSync('/etc/passwd', 'utf8')
       .split('\n')

@@ -8,7 +8,7 @@ import { serviceConfigHash } from '../../compose/config/config-hash.ts';
 import type { ObjectApi, PruneVolumes, ReplicaDetail, VolumeDetail } from '../model/object-types.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
 import { ANONYMOUS_LABEL, refuseBadVolumeName } from '../model/volume-name.ts';
-import { replicaStatus } from '../replica/status.ts';
+import { replicaStatus } from '../replica/parts/status.ts';
 import { discardVolume } from '../resources/discard-volume.ts';
 import { matchingVms } from '../state/matching-vms.ts';
 import type { StackRow, VmRow, VolumeRow } from '../state/records.ts';

@@ -29,7 +29,7 @@ import type {
   VerbOptions,
   VolumeSummary,
 } from '../model/types.ts';
-import { replicaStatus } from '../replica/status.ts';
+import { replicaStatus } from '../replica/parts/status.ts';
 import type { StateStore } from '../state/store.ts';
 import { SupervisorLink } from './link/supervisor-link.ts';
 import { copyInto, copyOut, openAttach, openExec, openRun } from './sessions.ts';

@@ -6,7 +6,7 @@ import { InsideEdge, type InsideMachine } from '../../net/edge/inside.ts';
 import { DEFAULT_DOMAIN, nameDomain } from '../../net/names/directory.ts';
 import type { StackName } from '../../net/names/stack-names.ts';
 import type { EdgeConnection, Network } from '../../net/types.ts';
-import { reachablePorts } from '../replica/listeners.ts';
+import { reachablePorts } from '../replica/parts/listeners.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { StackNetworks } from '../resources/networks.ts';
 import type { PublishedStackNames } from '../stack/names/stack-names.ts';

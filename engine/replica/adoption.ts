@@ -5,8 +5,8 @@ import { isStopped } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
 import type { VmRow } from '../state/records.ts';
 import { POWER_OFF_MS } from './boot/power-down.ts';
-import type { ReplicaParts } from './parts.ts';
-import { lostPatch } from './status.ts';
+import type { ReplicaParts } from './parts/parts.ts';
+import { lostPatch } from './parts/status.ts';
 
 const log = logger('adoption');
 

@@ -8,7 +8,7 @@ import { networkKeyOf, withNetwork, withoutNetwork } from '../resources/attachme
 import { publishPorts } from '../resources/publish.ts';
 import type { VmRow } from '../state/records.ts';
 import type { Run } from './boot/run.ts';
-import type { ReplicaParts } from './parts.ts';
+import type { ReplicaParts } from './parts/parts.ts';
 
 const log = logger('replica');
 

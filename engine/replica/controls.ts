@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { HyprError } from '../../base/errors.ts';
 import { nextState } from '../model/lifecycle.ts';
 import type { Run } from './boot/run.ts';
-import type { ReplicaRecord } from './record.ts';
+import type { ReplicaRecord } from './parts/record.ts';
 
 const { SIGKILL } = constants.signals;
 

@@ -10,9 +10,9 @@ import { borrowersOf } from '../resources/volume-users.ts';
 import type { VmRow } from '../state/records.ts';
 import { POWER_OFF_MS } from './boot/power-down.ts';
 import type { Run } from './boot/run.ts';
-import type { ReplicaParts } from './parts.ts';
-import type { EndByPolicy } from './restarts.ts';
-import { endedPatch, hasLeft, keepsNothing, unbootedPatch } from './status.ts';
+import type { ReplicaParts } from './parts/parts.ts';
+import type { EndByPolicy } from './parts/restarts.ts';
+import { endedPatch, hasLeft, keepsNothing, unbootedPatch } from './parts/status.ts';
 
 const log = logger('replica');
 

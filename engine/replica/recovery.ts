@@ -7,9 +7,9 @@ import type { VmRow } from '../state/records.ts';
 import { type Adopted, type Adoption, keptMessage } from './adoption.ts';
 import { machineDir } from './boot/run.ts';
 import type { ReplicaEnd } from './end.ts';
-import type { ReplicaParts } from './parts.ts';
-import type { ReplicaRestarts } from './restarts.ts';
-import { isAtRest, lostPatch, unbootedPatch } from './status.ts';
+import type { ReplicaParts } from './parts/parts.ts';
+import type { ReplicaRestarts } from './parts/restarts.ts';
+import { isAtRest, lostPatch, unbootedPatch } from './parts/status.ts';
 
 const log = logger('replica');
 

@@ -12,17 +12,17 @@ import type { Run } from './boot/run.ts';
 import { connectReplica, disconnectReplica } from './change-networks.ts';
 import { type Controlled, pauseRun, signalRun, unpauseRun } from './controls.ts';
 import { ReplicaEnd } from './end.ts';
-import { gatherParts, type ReplicaParts } from './parts.ts';
-import type { ReplicaContext } from './record.ts';
+import { gatherParts, type ReplicaParts } from './parts/parts.ts';
+import type { ReplicaContext } from './parts/record.ts';
+import type { Expectation } from './parts/responsiveness.ts';
+import { Healing, ReplicaRestarts } from './parts/restarts.ts';
+import { isAtRest } from './parts/status.ts';
 import { ReplicaRecovery } from './recovery.ts';
-import type { Expectation } from './responsiveness.ts';
-import { Healing, ReplicaRestarts } from './restarts.ts';
 import { ReplicaStart } from './start.ts';
-import { isAtRest } from './status.ts';
 import { Suspension } from './suspend.ts';
 import { updatedSpec } from './updated-spec.ts';
 
-export type { ReplicaContext } from './record.ts';
+export type { ReplicaContext } from './parts/record.ts';
 
 const { SIGKILL } = constants.signals;
 /** How long a suspended machine has to resume before it is stopped. */

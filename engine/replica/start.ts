@@ -14,8 +14,8 @@ import { Adoption } from './adoption.ts';
 import { type AdoptedRun, adoptedPatch, adoptRun } from './boot/adopt.ts';
 import { bootReplica, type Run } from './boot/run.ts';
 import type { ReplicaEnd } from './end.ts';
-import type { ReplicaParts } from './parts.ts';
-import { startedPatch, unbootedPatch, unstartedPatch } from './status.ts';
+import type { ReplicaParts } from './parts/parts.ts';
+import { startedPatch, unbootedPatch, unstartedPatch } from './parts/status.ts';
 
 const { SIGKILL } = constants.signals;
 

@@ -14,7 +14,7 @@ import { type FindGuest, publishPorts } from '../resources/publish.ts';
 import type { SavedRun, VmRow } from '../state/records.ts';
 import type { AdoptedRun } from './boot/adopt.ts';
 import type { BootContext, Run } from './boot/run.ts';
-import type { ReplicaContext, ReplicaRecord } from './record.ts';
+import type { ReplicaContext, ReplicaRecord } from './parts/record.ts';
 
 const log = logger('suspend');
 

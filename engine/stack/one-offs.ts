@@ -2,8 +2,8 @@ import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { RunOptions } from '../model/types.ts';
+import { hasLeft } from '../replica/parts/status.ts';
 import type { Replica } from '../replica/replica.ts';
-import { hasLeft } from '../replica/status.ts';
 import { describeOneOff, type OneOff, refuseTakenName } from '../resolve/one-off.ts';
 
 const log = logger('one-offs');

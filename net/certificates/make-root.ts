@@ -1,5 +1,6 @@
 import { generateKeyPairSync, randomBytes, webcrypto } from 'node:crypto';
-import { hostname, userInfo } from 'node:os';
+import { hostname } from 'node:os';
+import { userName } from '../../base/host/user-name.ts';
 
 /** Shared by roots and leafs. */
 export const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -54,16 +55,7 @@ const encodeConstraints = (x509: typeof import('./x509.ts'), domain: string): Ar
 /** Trust stores tell authorities apart by this name; people, by its user and host. */
 const rootName = (): string => {
   const printable = (text: string) => text.replace(/[^\w.-]/g, '').slice(0, 20);
-  return `hypr development CA ${randomBytes(3).toString('hex')} (${printable(userName())}@${printable(hostname())})`;
-};
-
-/** A container may run as a user that has no name. */
-const userName = (): string => {
-  try {
-    return userInfo().username;
-  } catch {
-    return String(process.getuid?.() ?? 'user');
-  }
+  return `hypr development CA ${randomBytes(3).toString('hex')} (${printable(userName() ?? String(process.getuid?.() ?? 'user'))}@${printable(hostname())})`;
 };
 
 /** 128 bits, positive and without a leading zero byte (RFC 5280, 4.1.2.2). */

@@ -55,6 +55,7 @@ export const ROOMS = {
       'plan',
       'replica/boot',
       'replica/edits',
+      'replica/parts',
       'replica',
       'stack/names',
       'stack/operations',

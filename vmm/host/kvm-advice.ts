@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
-import { userInfo } from 'node:os';
+import { userName } from '../../base/host/user-name.ts';
 import type { KvmRefusal } from './probe.ts';
 
 /** What decides how a user gets KVM. */
@@ -19,7 +19,8 @@ export const findKvmFacts = async (): Promise<KvmFacts> => {
   return {
     cpuInfo: await readFile('/proc/cpuinfo', 'utf8').catch(() => ''),
     groups: await readFile('/etc/group', 'utf8').catch(() => ''),
-    user: userName(),
+    // A container may run a user that has no name.
+    user: userName() ?? '$USER',
     ...(device === undefined ? {} : { device: { mode: device.mode, gid: device.gid } }),
   };
 };
@@ -66,13 +67,4 @@ const adviseRights = ({ device, groups, user }: KvmFacts): string => {
   return owner?.[3]?.split(',').includes(user)
     ? `log in again: ${user} is in the group ${name}, but this session began before`
     : `sudo usermod -aG ${name} ${user}, then log in again`;
-};
-
-const userName = (): string => {
-  try {
-    return userInfo().username;
-  } catch {
-    // A container may run a user that has no name.
-    return '$USER';
-  }
 };

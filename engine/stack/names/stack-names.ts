@@ -10,7 +10,7 @@ import type { Dial } from '../../../net/types.ts';
 import type { EventBus } from '../../logs/bus.ts';
 import { sharedNetworkName } from '../../model/network-key.ts';
 import type { PublishedName, PublishedNames } from '../../model/published-names.ts';
-import { reachablePorts } from '../../replica/listeners.ts';
+import { reachablePorts } from '../../replica/parts/listeners.ts';
 import type { Replica } from '../../replica/replica.ts';
 import { findSharedNetwork } from '../../resources/shared-networks.ts';
 import type { LeaseRow, LoopbackRow, VmRow } from '../../state/records.ts';

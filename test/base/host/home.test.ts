@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
-import { refuseForeignHome, userName } from '../../../base/host/home.ts';
+import { nameOfUser, refuseForeignHome } from '../../../base/host/home.ts';
 import { onlyWhere } from '../../support/needs.ts';
 
 let dir = '';
@@ -71,7 +71,7 @@ onlyWhere(!isRoot && 'only root can make a home of somebody else').describe('a h
     chmodSync(dir, 0o777);
     writeFileSync(join(dir, 'hypr.db'), '', { mode: 0o600 });
     const error = refusalOfNobody(dir);
-    expect(error.message).toContain(`hypr.db belongs to root, and you are ${userName(NOBODY)}`);
+    expect(error.message).toContain(`hypr.db belongs to root, and you are ${nameOfUser(NOBODY)}`);
     expect(error.hint).toContain('chown');
   });
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { nextHealth } from '../../../engine/machine/health.ts';
 import { nextState } from '../../../engine/model/lifecycle.ts';
 import type { HealthSpec, RestartPolicy } from '../../../engine/model/spec.ts';
-import { decideRestart } from '../../../engine/replica/restart-policy.ts';
+import { decideRestart } from '../../../engine/replica/parts/restart-policy.ts';
 
 describe('restart policies', () => {
   const policy = (condition: RestartPolicy['condition'], maxAttempts = 0): RestartPolicy => ({ condition, maxAttempts, delay: 100 });

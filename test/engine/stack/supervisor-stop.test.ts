@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
-import { replicaStatus } from '../../../engine/replica/status.ts';
+import { replicaStatus } from '../../../engine/replica/parts/status.ts';
 import { Cue } from '../support/cue.ts';
 import type { Behaviour } from '../support/fake-guest.ts';
 import { needs } from '../support/project.ts';

@@ -1,4 +1,4 @@
-import type { RestartPolicy } from '../model/spec.ts';
+import type { RestartPolicy } from '../../model/spec.ts';
 
 export interface EndOfRun {
   readonly exitCode: number;

@@ -1,10 +1,10 @@
-import { listenToSpans } from '../../base/trace/trace.ts';
-import type { EventBus } from '../logs/bus.ts';
-import type { LogStore } from '../logs/logs.ts';
-import type { Listener, ReplicaAction, ReplicaStatus, Stall, StartSpan } from '../model/events.ts';
-import type { VmRow } from '../state/records.ts';
-import type { StateStore } from '../state/store.ts';
-import type { BootContext } from './boot/run.ts';
+import { listenToSpans } from '../../../base/trace/trace.ts';
+import type { EventBus } from '../../logs/bus.ts';
+import type { LogStore } from '../../logs/logs.ts';
+import type { Listener, ReplicaAction, ReplicaStatus, Stall, StartSpan } from '../../model/events.ts';
+import type { VmRow } from '../../state/records.ts';
+import type { StateStore } from '../../state/store.ts';
+import type { BootContext } from '../boot/run.ts';
 import { replicaStatus } from './status.ts';
 
 export interface ReplicaContext extends BootContext {

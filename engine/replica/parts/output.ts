@@ -1,12 +1,12 @@
-import { withDeadline } from '../../base/deadline.ts';
-import { messageOf } from '../../base/errors.ts';
-import { logger } from '../../base/log.ts';
-import type { GuestProcess } from '../../guest/types.ts';
-import type { EventBus } from '../logs/bus.ts';
-import type { LogWriter } from '../logs/log-writer.ts';
-import type { LogStore } from '../logs/logs.ts';
-import { type OutputTap, openTap } from '../logs/output-tap.ts';
-import type { LogRecord } from '../model/events.ts';
+import { withDeadline } from '../../../base/deadline.ts';
+import { messageOf } from '../../../base/errors.ts';
+import { logger } from '../../../base/log.ts';
+import type { GuestProcess } from '../../../guest/types.ts';
+import type { EventBus } from '../../logs/bus.ts';
+import type { LogWriter } from '../../logs/log-writer.ts';
+import type { LogStore } from '../../logs/logs.ts';
+import { type OutputTap, openTap } from '../../logs/output-tap.ts';
+import type { LogRecord } from '../../model/events.ts';
 
 const log = logger('output');
 

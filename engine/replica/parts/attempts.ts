@@ -1,6 +1,6 @@
-import { sleep } from '../../base/deadline.ts';
-import { HyprError, messageOf } from '../../base/errors.ts';
-import { logger } from '../../base/log.ts';
+import { sleep } from '../../../base/deadline.ts';
+import { HyprError, messageOf } from '../../../base/errors.ts';
+import { logger } from '../../../base/log.ts';
 
 const log = logger('attempts');
 

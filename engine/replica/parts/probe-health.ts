@@ -1,8 +1,8 @@
-import { markTrace } from '../../base/trace/trace.ts';
-import { withVariables } from '../machine/authority.ts';
-import { monitorHealth, type ProbeResult } from '../machine/health.ts';
-import type { Health } from '../model/events.ts';
-import type { Run } from './boot/run.ts';
+import { markTrace } from '../../../base/trace/trace.ts';
+import { withVariables } from '../../machine/authority.ts';
+import { monitorHealth, type ProbeResult } from '../../machine/health.ts';
+import type { Health } from '../../model/events.ts';
+import type { Run } from '../boot/run.ts';
 import type { ReplicaRecord } from './record.ts';
 
 /** Probes the health of a replica while it runs, and records changes. */

@@ -1,7 +1,7 @@
-import { messageOf } from '../../base/errors.ts';
-import { logger } from '../../base/log.ts';
-import { nextState } from '../model/lifecycle.ts';
-import type { VmRow } from '../state/records.ts';
+import { messageOf } from '../../../base/errors.ts';
+import { logger } from '../../../base/log.ts';
+import { nextState } from '../../model/lifecycle.ts';
+import type { VmRow } from '../../state/records.ts';
 import { type Attempts, pauseFor } from './attempts.ts';
 import type { ReplicaHealth } from './probe-health.ts';
 import type { ReplicaRecord } from './record.ts';

@@ -1,9 +1,9 @@
-import { linkedController, onAbort } from '../../base/abort.ts';
-import { HyprError } from '../../base/errors.ts';
-import { isStopped } from '../../base/host/process.ts';
-import type { EventBus } from '../logs/bus.ts';
-import type { GuestClock } from './boot/guest-clock.ts';
-import type { Run } from './boot/run.ts';
+import { linkedController, onAbort } from '../../../base/abort.ts';
+import { HyprError } from '../../../base/errors.ts';
+import { isStopped } from '../../../base/host/process.ts';
+import type { EventBus } from '../../logs/bus.ts';
+import type { GuestClock } from '../boot/guest-clock.ts';
+import type { Run } from '../boot/run.ts';
 import type { ReplicaHealth } from './probe-health.ts';
 import type { ReplicaRecord } from './record.ts';
 

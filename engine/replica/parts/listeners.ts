@@ -1,11 +1,11 @@
-import { onAbort } from '../../base/abort.ts';
-import { HyprError, messageOf } from '../../base/errors.ts';
-import { logger } from '../../base/log.ts';
-import type { GuestEvent } from '../../guest/types.ts';
-import { isLoopback } from '../../net/addresses/loopback.ts';
-import type { Listener } from '../model/events.ts';
-import type { ReplicaSpec } from '../model/spec.ts';
-import type { Run } from './boot/run.ts';
+import { onAbort } from '../../../base/abort.ts';
+import { HyprError, messageOf } from '../../../base/errors.ts';
+import { logger } from '../../../base/log.ts';
+import type { GuestEvent } from '../../../guest/types.ts';
+import { isLoopback } from '../../../net/addresses/loopback.ts';
+import type { Listener } from '../../model/events.ts';
+import type { ReplicaSpec } from '../../model/spec.ts';
+import type { Run } from '../boot/run.ts';
 import type { ReplicaRecord } from './record.ts';
 
 const log = logger('replica');

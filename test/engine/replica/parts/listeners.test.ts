@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { ReplicaStatus } from '../../../engine/model/events.ts';
-import { openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
+import type { ReplicaStatus } from '../../../../engine/model/events.ts';
+import { openTestStack, shopOf, type TestStack, waitTurn } from '../../support/stack.ts';
 
 const WEB = { ports: [{ target: 3000, published: '8080', protocol: 'tcp', mode: 'ingress' }] };
 const NONE = new AbortController().signal;

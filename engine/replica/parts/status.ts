@@ -1,12 +1,12 @@
-import { messageOf } from '../../base/errors.ts';
-import { GuestExecError } from '../../guest/client/process-channel.ts';
-import type { ProcessExit } from '../../guest/types.ts';
-import type { MachineExit } from '../../vmm/model/machine.ts';
-import type { ReplicaStatus } from '../model/events.ts';
-import { nextState } from '../model/lifecycle.ts';
-import { shownNetwork } from '../model/network-key.ts';
-import type { ReplicaMount } from '../model/spec.ts';
-import type { LeaseRow, VmRow } from '../state/records.ts';
+import { messageOf } from '../../../base/errors.ts';
+import { GuestExecError } from '../../../guest/client/process-channel.ts';
+import type { ProcessExit } from '../../../guest/types.ts';
+import type { MachineExit } from '../../../vmm/model/machine.ts';
+import type { ReplicaStatus } from '../../model/events.ts';
+import { nextState } from '../../model/lifecycle.ts';
+import { shownNetwork } from '../../model/network-key.ts';
+import type { ReplicaMount } from '../../model/spec.ts';
+import type { LeaseRow, VmRow } from '../../state/records.ts';
 
 /** A row of the database as `ps` and the dashboard see it. */
 export const replicaStatus = (vm: VmRow, leases: readonly LeaseRow[]): ReplicaStatus => ({

@@ -1,10 +1,10 @@
-import { Publications } from '../resources/publish.ts';
-import type { VmRow } from '../state/records.ts';
+import { Publications } from '../../resources/publish.ts';
+import type { VmRow } from '../../state/records.ts';
+import { GuestClock } from '../boot/guest-clock.ts';
+import { PowerDowns } from '../boot/power-down.ts';
+import type { Run } from '../boot/run.ts';
+import { ShareWatch } from '../edits/share-watch.ts';
 import { Attempts } from './attempts.ts';
-import { GuestClock } from './boot/guest-clock.ts';
-import { PowerDowns } from './boot/power-down.ts';
-import type { Run } from './boot/run.ts';
-import { ShareWatch } from './edits/share-watch.ts';
 import { ReplicaListeners } from './listeners.ts';
 import { ReplicaOutput } from './output.ts';
 import { ReplicaHealth } from './probe-health.ts';

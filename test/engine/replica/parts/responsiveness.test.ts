@@ -1,13 +1,13 @@
 import { describe, expect, it, test, vi } from 'vitest';
-import { HyprError } from '../../../base/errors.ts';
-import { formatStatus } from '../../../engine/docker/shapes/status.ts';
-import { EventBus } from '../../../engine/logs/bus.ts';
-import { GuestClock } from '../../../engine/replica/boot/guest-clock.ts';
-import { ReplicaHealth } from '../../../engine/replica/probe-health.ts';
-import { ReplicaRecord } from '../../../engine/replica/record.ts';
-import { Responsiveness } from '../../../engine/replica/responsiveness.ts';
-import { healDelay } from '../../../engine/replica/restart-policy.ts';
-import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
+import { HyprError } from '../../../../base/errors.ts';
+import { formatStatus } from '../../../../engine/docker/shapes/status.ts';
+import { EventBus } from '../../../../engine/logs/bus.ts';
+import { GuestClock } from '../../../../engine/replica/boot/guest-clock.ts';
+import { ReplicaHealth } from '../../../../engine/replica/parts/probe-health.ts';
+import { ReplicaRecord } from '../../../../engine/replica/parts/record.ts';
+import { Responsiveness } from '../../../../engine/replica/parts/responsiveness.ts';
+import { healDelay } from '../../../../engine/replica/parts/restart-policy.ts';
+import { openTestStack, shopOf, type TestStack } from '../../support/stack.ts';
 
 const HEALTHCHECK = { test: ['CMD', 'true'], interval: '10m' };
 const NONE = new AbortController().signal;
