@@ -136,6 +136,8 @@ const orderValue = (value: unknown, type: Type, style: Style): unknown => {
     case 'map':
       return orderMap(value, type.of, style);
     case 'ulimit':
+      // Go leaves zeros out of JSON.
+      return style.json ? Object.fromEntries(Object.entries(value).filter(([, limit]) => limit !== 0)) : value;
     case 'any':
       return value;
     default:

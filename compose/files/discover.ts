@@ -48,16 +48,15 @@ export const discover = async (options: LoadOptions, warnings: Warnings): Promis
       reason: NO_COMPOSE_FILE,
     });
   }
-  const fromEnv = environment.get('COMPOSE_PROFILES')?.split(',') ?? [];
   return {
     ...(await fetchFiles(context)),
     environment,
     origins,
     envFiles: namedEnvFiles(context).map((file) => resolve(options.cwd, file)),
-    profiles:
-      options.profiles === undefined || options.profiles.length === 0
-        ? fromEnv.map((name) => name.trim()).filter(Boolean)
-        : options.profiles,
+    // With none there is the one without a name.
+    profiles: options.profiles?.length
+      ? options.profiles
+      : (environment.get('COMPOSE_PROFILES') ?? '').split(',').map((name) => name.trim()),
   };
 };
 

@@ -11,6 +11,7 @@ import { alignReplicas } from '../project/check-limits.ts';
 import { checkBuildCircle, checkConsistency, checkContainerNames } from '../project/consistency.ts';
 import { resolveEnvFiles, resolveLabelFiles } from '../project/env-files.ts';
 import { normalize } from '../project/normalize.ts';
+import { dependOnContainers } from '../project/own-containers.ts';
 import { warnDuplicatePorts } from '../project/port-warnings.ts';
 import { applyProfiles, dropUnused, selectServices } from '../project/select.ts';
 import { type MapNode, nearestNode, stringOf, withEntries } from '../source/node.ts';
@@ -32,6 +33,7 @@ export const loadProject = async (options: LoadOptions): Promise<LoadedProject> 
   const profiles = found.profiles;
   const steps: Array<(project: Project) => Project | Promise<Project>> = [
     (project) => applyProfiles(project, profiles),
+    (project) => (options.runs === true ? dependOnContainers(project) : project),
     (project) => check(options, () => checkConsistency(project, locate), project),
     (project) => (options.builds === true ? check(options, () => checkBuildCircle(project, locate), project) : project),
     (project) => (options.consistency === false ? project : alignReplicas(project)),

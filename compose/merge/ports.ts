@@ -32,6 +32,9 @@ export const parsePort = (spec: string, mark: Mark): ParsedPort[] => {
     throw invalid(`the protocol must be tcp, udp or sctp, not "${protocol}"`);
   }
   const target = parseRange(container, 'container', invalid);
+  if (target.start === 0) {
+    throw invalid('a container has no port 0');
+  }
   const published = host === '' ? undefined : parseRange(host, 'host', invalid);
   if (published !== undefined && published.size !== target.size && target.size !== 1) {
     throw invalid('the ranges of host and container ports differ in length');

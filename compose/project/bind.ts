@@ -277,7 +277,9 @@ const BINDERS: Record<Scalar, (node: Node, path: Path) => unknown> = {
   deviceCount: (node, path) => (textIn(node, path).toLowerCase() === 'all' ? -1 : intIn(node, path)),
   ulimit: (node, path) => {
     if (node.kind !== 'map') {
-      return intIn(node, path);
+      const single = intIn(node, path);
+      // As compose writes it; a zero alone would be a value that says nothing.
+      return single === 0 ? { soft: 0, hard: 0 } : single;
     }
     const part = (name: string): number => {
       const value = node.entries.get(name);

@@ -11,6 +11,7 @@ import { bindStruct, setKey } from './bind.ts';
  */
 export const buildProject = (root: MapNode, options: { name: string; found: Discovered }): Project => {
   const { name, found } = options;
+  const profiles = found.profiles.filter(Boolean);
   const section = <T>(key: string, type: Struct): Record<string, T> => {
     const out: Record<string, T> = {};
     const node = root.entries.get(key);
@@ -30,7 +31,7 @@ export const buildProject = (root: MapNode, options: { name: string; found: Disc
     workingDir: found.workingDir,
     files: [...found.files],
     ...(found.envFiles.length === 0 ? {} : { envFiles: [...found.envFiles] }),
-    ...(found.profiles.length === 0 ? {} : { profiles: [...found.profiles] }),
+    ...(profiles.length === 0 ? {} : { profiles }),
     services: section('services', SERVICE),
     disabledServices: {},
     networks: section('networks', NETWORK),

@@ -11,12 +11,14 @@ import { formatPlan } from '../plan/plan.ts';
 import { reconcile } from '../plan/reconcile.ts';
 import { orderServices } from '../resolve/dependencies.ts';
 import { neededImages } from '../resolve/needed-images.ts';
+import { withOwnContainers } from '../resolve/own-containers.ts';
 import { checkServices } from '../resources/check-services.ts';
 import type { StateStore } from '../state/store.ts';
 
 /** The text of `up --dry-run`: what would happen to images, then the plan. Changes nothing. */
 export const planUp = async (input: { project: Project; options: UpOptions; store: StateStore }): Promise<string> => {
-  const { project, options, store } = input;
+  const { options, store } = input;
+  const project = withOwnContainers(input.project);
   const platform = askedOnce(await openPlatform({ runDir: stackPaths(project.name).runDir }));
   const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
   checkServices(project, services, store);

@@ -45,7 +45,7 @@ const insteadOfNetworkMode = (value: unknown): string => {
   const container = containerOf(value);
   return container === undefined
     ? 'remove network_mode: ports publishes what the host should reach, and the service reaches the host as host.docker.internal'
-    : `write network_mode: service:NAME with the service of this file that ${container} is of; otherwise a network for both: hypr network create NAME, and networks with external: true`;
+    : `${container} is no container of this file: take its file in with include: and write network_mode: service:NAME; or give both a network: hypr network create NAME, and networks with external: true`;
 };
 
 const insteadOfPid = (value: unknown): string => {
@@ -60,14 +60,16 @@ const REFUSED: readonly Refused[] = [
   {
     attribute: 'network_mode',
     applies: (v) => v !== undefined && v !== 'none' && v !== 'bridge' && v !== 'default' && !isService(v),
-    reason: 'every service has a machine and a network of its own, that of another service of this file (service:NAME), or none',
+    reason:
+      'every service has a machine and a network of its own, that of another service of this file (service:NAME or its first container, container:NAME), or none',
     hint: insteadOfNetworkMode,
   },
   {
     attribute: 'ipc',
     applies: (v) => typeof v === 'string' && v !== 'private' && v !== 'shareable' && !isService(v),
     reason: KERNEL,
-    hint: () => 'remove ipc; shm_size makes /dev/shm larger, and ipc: service:NAME with network_mode: service:NAME shares it',
+    hint: () =>
+      'remove ipc; shm_size makes /dev/shm larger, and ipc: service:NAME with network_mode: service:NAME (services of this file) shares it',
   },
   { attribute: 'pid', applies: always, reason: KERNEL, hint: insteadOfPid },
   { attribute: 'uts', applies: always, reason: KERNEL, hint: () => 'remove uts; hostname gives the service a name' },

@@ -15,6 +15,7 @@ import type { Replica } from '../replica/replica.ts';
 import { orderServices } from '../resolve/dependencies.ts';
 import { neededImages } from '../resolve/needed-images.ts';
 import type { OneOff } from '../resolve/one-off.ts';
+import { withOwnContainers } from '../resolve/own-containers.ts';
 import { checkServices } from '../resources/check-services.ts';
 import type { PeerPolicies } from '../resources/peer-policies.ts';
 import type { StateStore } from '../state/store.ts';
@@ -54,7 +55,9 @@ export interface BringUpWork {
  */
 export const prepareBringUp = async (of: BringUpStack, goal: BringUpGoal, signal: AbortSignal): Promise<BringUpWork> => {
   const { store, stack, platform, replicas, bus } = of;
-  const { project, options, oneOff } = goal;
+  const { options } = goal;
+  const project = withOwnContainers(goal.project);
+  const oneOff = goal.oneOff && { ...goal.oneOff, project: withOwnContainers(goal.oneOff.project) };
   const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
   checkServices(project, services, store);
   const images = await makeSureOfImages(of, goal, services, signal);

@@ -384,7 +384,10 @@ describe('what a machine cannot have is refused with the reason', () => {
   test.each<[Service, string]>([
     [{ pid: 'service:db' }, 'remove pid, and run a program that must see or signal those of db in it: hypr exec db …'],
     [{ pid: 'host' }, 'remove pid'],
-    [{ network_mode: 'container:db-1' }, 'write network_mode: service:NAME with the service of this file that db-1 is of'],
+    [
+      { network_mode: 'container:db-1' },
+      'db-1 is no container of this file: take its file in with include: and write network_mode: service:NAME',
+    ],
     [{ network_mode: 'host' }, 'ports publishes what the host should reach'],
     [{ ipc: 'host' }, 'shm_size makes /dev/shm larger'],
     [{ external_links: ['other:db'] }, 'hypr network create NAME'],

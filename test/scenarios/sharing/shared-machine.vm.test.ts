@@ -13,7 +13,7 @@ services:
     image: busybox
     command: sh -c 'trap "echo app ends; exit 3" TERM; mkdir -p /www; echo from app > /www/index.html; httpd -p 8080 -h /www; echo app begins; while :; do sleep 1; done'
     network_mode: service:vpn
-    ipc: service:vpn
+    ipc: container:podnet-vpn-1
     volumes: ['both:/both', 'own:/own']
     environment: {WHO: app}
     restart: always
@@ -120,7 +120,7 @@ describe('services in one machine (network_mode: service:X)', () => {
   });
 
   test('one more joins: the machine starts again, with everybody in it', async () => {
-    await stack.write({ 'compose.yaml': file('  more: {image: busybox, command: sleep 10000, network_mode: service:app}\n') });
+    await stack.write({ 'compose.yaml': file('  more: {image: busybox, command: sleep 10000, network_mode: "container:podnet-app-1"}\n') });
     await stack.must(['up', '-d', '--wait'], { timeout: 240_000 });
     expect(await states()).toEqual({ vpn: 'running', app: 'running', more: 'running', ask: 'running' });
     expect(await vms()).toBe(2);

@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'vitest';
+import { serviceOfContainer } from '../../../compose/project/own-containers.ts';
+import { failure, load } from '../project-folder.ts';
+
+const FILE = `
+name: shop
+services:
+  app: {image: a, network_mode: 'container:vpn', ipc: 'container:shop-db-1', volumes_from: ['container:shop-db-1:ro']}
+  db: {image: b}
+  far: {image: c, network_mode: 'container:elsewhere'}
+  gateway: {image: d, container_name: vpn}
+`;
+
+describe('container:NAME of a container of the same project', () => {
+  test('is found by container_name, else as the first replica, as Compose v1 wrote it too', async () => {
+    const { project } = await load(FILE);
+    const names = ['vpn', 'shop-db-1', 'shop_db_1', 'shop-db-2', 'shop-gateway-1', 'db', ''];
+    expect(names.map((name) => serviceOfContainer(project, `container:${name}`))).toEqual([
+      'gateway',
+      'db',
+      'db',
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect([serviceOfContainer(project, 'service:db'), serviceOfContainer(project, undefined)]).toEqual([undefined, undefined]);
+  });
+
+  test('makes who joins it depend on its service, for commands that run services only', async () => {
+    const { project } = await load(FILE, { runs: true });
+    expect(project.services.app?.depends_on).toEqual({
+      gateway: { condition: 'service_started', required: true, restart: true },
+      db: { condition: 'service_started', required: true },
+    });
+    expect(project.services.far?.depends_on).toBeUndefined();
+    expect(project.services.app?.network_mode).toBe('container:vpn');
+    expect((await load(FILE)).project.services.app?.depends_on).toBeUndefined();
+    const chosen = await load(FILE, { runs: true, services: ['app'] });
+    expect(Object.keys(chosen.project.services)).toEqual(['app', 'db', 'gateway']);
+  });
+
+  test('keeps what the file says of the dependency, and is refused in a circle', async () => {
+    const declared = `${FILE}  own: {image: e, network_mode: 'container:vpn', depends_on: {gateway: {condition: service_healthy}}}\n`;
+    const { project } = await load(declared, { runs: true });
+    expect(project.services.own?.depends_on?.gateway?.condition).toBe('service_healthy');
+    const circle = `${FILE}  self: {image: e, network_mode: 'container:shop-self-1'}\n`;
+    expect(await failure(circle, { runs: true })).toMatchObject({ code: 'COMPOSE_INVALID', message: expect.stringContaining('self') });
+  });
+
+  test('of a service whose profile is off is no dependency', async () => {
+    const { project } = await load(FILE.replace('container_name: vpn', 'container_name: vpn, profiles: [x]'), { runs: true });
+    expect(Object.keys(project.services.app?.depends_on ?? {})).toEqual(['db']);
+    expect(serviceOfContainer(project, 'container:vpn')).toBe('gateway');
+  });
+});
