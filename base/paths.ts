@@ -21,6 +21,8 @@ export const homePaths = (home: string = hyprHome()) => ({
   /** Writable layers and per-replica files: `machines/<stack>/<name>`. */
   machines: join(home, 'machines'),
   logs: join(home, 'logs'),
+  /** What happened, for `events` (engine/logs/event-record.ts). */
+  events: join(home, 'events'),
   cache: join(home, 'cache'),
   locks: join(home, 'locks'),
   /** Which folder each stack's name belongs to. */

@@ -1,7 +1,7 @@
 import type { CommandSpec } from '../core/command-spec.ts';
 import { bool, type FlagSpec, list, string } from '../core/flag-spec.ts';
 import { PROGRESS_MODES } from '../core/modes.ts';
-import { imagePrune } from './system.ts';
+import { builderPrune, imagePrune } from './system.ts';
 
 /** Why flags that choose or tune another builder change nothing. */
 export const OWN_CACHE = 'hypr builds with its own builder and cache';
@@ -261,5 +261,11 @@ export const imageCommands: readonly CommandSpec[] = [
       save,
       imagePrune,
     ],
+  },
+  {
+    name: 'builder',
+    usage: 'COMMAND',
+    summary: 'Commands on builds: build, prune',
+    commands: [dockerBuild, builderPrune],
   },
 ];

@@ -1,9 +1,27 @@
 import type { CommandSpec } from '../core/command-spec.ts';
-import { bool, int, list, string } from '../core/flag-spec.ts';
+import { bool, type FlagSpec, int, list, string } from '../core/flag-spec.ts';
 
 const quiet = bool('q,quiet', 'Print ids only');
 const index = int('index', 'Which replica, counting from 1', { value: 'N' });
 const format = string('format', 'table, json, or a Go template', { value: 'FORMAT' });
+
+const eventFilter = list('f,filter', 'Only those that match: container=, event=, image=, label=, network=, type=, volume=', {
+  value: 'KEY=VALUE',
+});
+const eventTimes: readonly FlagSpec[] = [
+  string('since', 'Earlier ones, too: a time, or how long ago', { value: 'TIME' }),
+  string('until', 'Stop at this time; a past one ends it at once', { value: 'TIME' }),
+];
+
+/** docker's, of all stacks. */
+export const systemEvents: CommandSpec = {
+  name: 'events',
+  usage: '[OPTIONS]',
+  summary: 'Print events of all stacks, as they happen and earlier ones',
+  flags: [string('format', 'json, or a Go template', { value: 'FORMAT' }), eventFilter, ...eventTimes],
+  maxArgs: 0,
+  load: async () => (await import('../commands/events.ts')).runSystemEvents,
+};
 
 export const inspectCommands: readonly CommandSpec[] = [
   {
@@ -125,13 +143,12 @@ export const inspectCommands: readonly CommandSpec[] = [
   {
     name: 'events',
     usage: '[OPTIONS] [SERVICE...]',
-    summary: 'Print events of replicas as they happen',
+    summary: 'Print events of replicas, as they happen and earlier ones',
     flags: [
       bool('json', 'One JSON object per line'),
       string('format', 'json: the same; or a Go template', { value: 'FORMAT' }),
-      list('f,filter', 'Only those that match: container=, event=, image=, label=, type=', { value: 'KEY=VALUE' }),
-      string('since', 'Earlier events', { value: 'TIME', refused: 'events are not kept; they are shown from now on' }),
-      string('until', 'Stop at this time', { value: 'TIME' }),
+      eventFilter,
+      ...eventTimes,
     ],
     load: async () => (await import('../commands/events.ts')).runEvents,
   },

@@ -1,5 +1,6 @@
 import type { CommandSpec } from '../core/command-spec.ts';
 import { bool, int, list, string } from '../core/flag-spec.ts';
+import { systemEvents } from './inspect.ts';
 
 const force = bool('f,force', 'Do not ask');
 const until = list('filter', 'Remove only what is older: until=24h', { value: 'KEY=VALUE' });
@@ -16,6 +17,21 @@ export const imagePrune: CommandSpec = {
   ],
   maxArgs: 0,
   load: async () => (await import('../commands/prune.ts')).runImagePrune,
+};
+
+/** `hypr builder prune`. */
+export const builderPrune: CommandSpec = {
+  name: 'prune',
+  usage: '[OPTIONS]',
+  summary: 'Remove the build cache',
+  flags: [
+    bool('a,all', 'Accepted; everything is removed'),
+    until,
+    force,
+    string('keep-storage', 'Keep so much', { hidden: true, refused: 'the build cache is removed by age: --filter until=24h' }),
+  ],
+  maxArgs: 0,
+  load: async () => (await import('../commands/prune.ts')).runBuilderPrune,
 };
 
 const info: CommandSpec = {
@@ -83,9 +99,10 @@ export const systemCommands: readonly CommandSpec[] = [
   {
     name: 'system',
     usage: 'COMMAND',
-    summary: 'Commands on the disk: df, info, prune, check',
+    summary: 'Commands on the whole: df, events, info, prune, check',
     commands: [
       info,
+      systemEvents,
       {
         name: 'df',
         usage: '[OPTIONS]',
@@ -117,26 +134,6 @@ export const systemCommands: readonly CommandSpec[] = [
         flags: [bool('repair', 'Make damaged parts again, and remove what cannot be; images are then pulled or built again by `up`')],
         maxArgs: 0,
         load: async () => (await import('../commands/system.ts')).runSystemCheck,
-      },
-    ],
-  },
-  {
-    name: 'builder',
-    usage: 'COMMAND',
-    summary: 'Commands on builds: prune',
-    commands: [
-      {
-        name: 'prune',
-        usage: '[OPTIONS]',
-        summary: 'Remove the build cache',
-        flags: [
-          bool('a,all', 'Accepted; everything is removed'),
-          until,
-          force,
-          string('keep-storage', 'Keep so much', { hidden: true, refused: 'the build cache is removed by age: --filter until=24h' }),
-        ],
-        maxArgs: 0,
-        load: async () => (await import('../commands/prune.ts')).runBuilderPrune,
       },
     ],
   },

@@ -1,148 +1,132 @@
-import { linkedController } from '../../base/abort.ts';
-import { isAbort } from '../../base/errors.ts';
+import { HyprError } from '../../base/errors.ts';
 import { sanitiseName, sanitiseText } from '../../base/sanitise.ts';
+import { eventMessage } from '../../engine/docker/shapes/event.ts';
 import { familiarName, imageRepository } from '../../engine/docker/shapes/names.ts';
-import type { EngineEvent } from '../../engine/model/events.ts';
-import type { Handler } from '../core/command-spec.ts';
+import type { RecordedEvent } from '../../engine/model/events.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
 import { writeOut } from '../core/output.ts';
-import { checkServices, withStack } from '../core/project.ts';
+import { checkServices, isWithoutFile, withStack } from '../core/project.ts';
 import { compileFilters, hasLabel, type Judges } from '../format/filters.ts';
 import { compileTemplate, unescapeFormat } from '../format/go-template.ts';
 import { eventTime, parseMoment, rfc3339Nano } from '../format/time.ts';
 import { servicesOf } from './verbs.ts';
 
-type RefusalEvent = Extract<EngineEvent, { type: 'refusal' }>;
-type ReplicaEvent = Extract<EngineEvent, { type: 'replica' }>;
-
-/** `events`: docker's words and lines, from now on, until Ctrl-C or `--until`. */
+/** `events`: of the stack, in docker compose's words; where there is no Compose file, as `system events`. */
 export const runEvents: Handler = async (invocation) => {
+  const { flags } = invocation;
+  return printEvents(invocation, await stackOf(invocation), flags.bool('json') ? 'json' : flags.string('format'));
+};
+
+/** `system events`: docker's events of everything that is in this home. */
+export const runSystemEvents: Handler = (invocation) => printEvents(invocation, undefined, invocation.flags.string('format'));
+
+/** From `--since` or from now on, until Ctrl-C or `--until`. */
+const printEvents = async (invocation: Invocation, stack: string | undefined, format: string | undefined): Promise<number> => {
   const { context, args, flags } = invocation;
-  const until = flags.string('until');
-  const end = until === undefined ? undefined : parseMoment(until, { flag: 'until', now: context.now() });
-  const matches = compileFilters<EngineEvent>(flags.list('filter'), JUDGES);
-  const format = flags.bool('json') ? 'json' : flags.string('format');
-  const print = printerOf(format);
-  return withStack(invocation, async (stack, project) => {
-    checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
-    const over = linkedController(context.interrupts.signal);
-    const { signal } = over;
-    const timer = end === undefined ? undefined : setTimeout(() => over.abort(), Math.max(0, end - context.now()));
-    try {
-      for await (const event of stack.events({ logs: false, usage: false }, signal)) {
-        const text = isChosen(event, args) && matches(event) ? print(event) : undefined;
-        if (text !== undefined) {
-          await writeOut(context.stdout, text);
-        }
-      }
-    } catch (error) {
-      if (!signal.aborted || !isAbort(error)) {
-        throw error;
-      }
-    } finally {
-      clearTimeout(timer);
+  const [since, until] = ['since', 'until'].map((flag) => momentOf(invocation, flag));
+  if (since !== undefined && until !== undefined && since > until) {
+    throw new HyprError('HYPR_USAGE', `--since ${flags.string('since')} is after --until ${flags.string('until')}`);
+  }
+  const matches = compileFilters<RecordedEvent>(flags.list('filter'), JUDGES);
+  const print = printerOf(format, stack !== undefined);
+  const { signal } = context.interrupts;
+  const objects = await (await context.engine()).openObjects();
+  for await (const event of objects.events({ since, until, signal })) {
+    const isMeant = stack === undefined || (event.stack === stack && (args.length === 0 || args.includes(event.service)));
+    if (isMeant && matches(event)) {
+      await writeOut(context.stdout, print(withShownImage(event)));
     }
-    return context.interrupts.signal.aborted ? 130 : 0;
-  });
+  }
+  return signal.aborted ? 130 : 0;
 };
 
-const isChosen = (event: EngineEvent, services: readonly string[]): boolean => {
-  const service = event.type === 'replica' ? event.replica.service : event.type === 'refusal' ? event.refusal.service : undefined;
-  return service !== undefined && (services.length === 0 || services.includes(service));
+const momentOf = ({ context, flags }: Invocation, flag: string): number | undefined => {
+  const text = flags.string(flag);
+  return text === undefined ? undefined : parseMoment(text, { flag, now: context.now() });
 };
 
-/** What is printed of an event; undefined for those that docker has not and nobody waits for. */
-const printerOf = (format: string | undefined): ((event: EngineEvent) => string | undefined) => {
-  if (format === undefined || format === '' || format === 'json') {
-    return (event) => textOf(event, format === 'json');
+/** The stack whose events are meant, after a look at the names of services; undefined for all stacks. */
+const stackOf = async (invocation: Invocation): Promise<string | undefined> => {
+  const { args, viaCompose } = invocation;
+  try {
+    return await withStack(invocation, async (stack, project) => {
+      checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
+      return stack.name;
+    });
+  } catch (error) {
+    if (!viaCompose && args.length === 0 && isWithoutFile(error)) {
+      return undefined;
+    }
+    throw error;
+  }
+};
+
+/** What is printed of an event. */
+const printerOf = (format: string | undefined, ofStack: boolean): ((event: RecordedEvent) => string) => {
+  if (format === undefined || format === '') {
+    return ofStack ? composeLine : dockerLine;
+  }
+  if (format === 'json') {
+    return ofStack ? composeJson : (event) => `${JSON.stringify(eventMessage(event))}\n`;
   }
   const render = compileTemplate(unescapeFormat(format));
-  return (event) =>
-    event.type === 'refusal' || (event.type === 'replica' && isDockerEvent(event))
-      ? `${sanitiseText(render(dockerEvent(event)))}\n`
-      : undefined;
+  return (event) => `${sanitiseText(render(dockerEvent(event)))}\n`;
 };
 
 /** As docker's templates know it. */
-const dockerEvent = (event: RefusalEvent | ReplicaEvent): Record<string, unknown> => {
-  const isReplica = event.type === 'replica';
-  const [Type, Action] = isReplica ? ['container', actionOf(event)] : ['network', 'refuse'];
-  const ID = isReplica ? event.replica.id : event.refusal.replica;
-  const Attributes = isReplica ? attributesOf(event) : refusalAttributes(event);
-  const times = { Scope: 'local', time: Math.trunc(event.time / 1000), Time: Math.trunc(event.time / 1000), TimeNano: event.time * 1e6 };
-  return { Type, Action, Status: Action, ID, From: isReplica ? Attributes.image : '', Actor: { ID, Attributes }, ...times };
+const dockerEvent = ({ type, action, id, attributes, time }: RecordedEvent): Record<string, unknown> => {
+  const seconds = Math.trunc(time / 1000);
+  const times = { Scope: 'local', time: seconds, Time: seconds, TimeNano: time * 1e6 };
+  const from = type === 'container' ? attributes.image : '';
+  return { Type: type, Action: action, Status: action, ID: id, From: from, Actor: { ID: id, Attributes: attributes }, ...times };
 };
 
-const ofReplica = (holds: (event: ReplicaEvent, value: string) => boolean) => (event: EngineEvent, value: string) =>
-  event.type === 'replica' && holds(event, value);
+const ofType = (type: RecordedEvent['type']) => (event: RecordedEvent, value: string) =>
+  event.type === type && value !== '' && [event.id, event.attributes.name].some((text) => text?.startsWith(value) === true);
 
-const JUDGES: Judges<EngineEvent> = {
-  container: ofReplica(({ replica }, value) => value !== '' && [replica.name, replica.id].some((text) => text.startsWith(value))),
-  event: (event, value) => {
-    const action = event.type === 'replica' ? actionOf(event) : event.type === 'refusal' ? 'refuse' : '';
-    return action === value || action.startsWith(`${value}:`);
+const JUDGES: Judges<RecordedEvent> = {
+  container: ofType('container'),
+  event: ({ action }, value) => action === value || action.startsWith(`${value}:`),
+  image: (event, value) => {
+    const { image } = event.attributes;
+    return image === undefined
+      ? ofType('image')(event, value)
+      : [familiarName(image), imageRepository(image).repository].includes(familiarName(value));
   },
-  image: ofReplica(({ replica }, value) =>
-    [familiarName(replica.image), imageRepository(replica.image).repository].includes(familiarName(value)),
-  ),
-  label: ofReplica(({ replica }, value) => hasLabel(replica.labels, value)),
-  type: (event, value) => (event.type === 'replica' ? 'container' : 'network') === value,
+  label: (event, value) => hasLabel(event.attributes, value),
+  network: ofType('network'),
+  type: (event, value) => event.type === value,
+  volume: ofType('volume'),
 };
 
-const textOf = (event: EngineEvent, json: boolean): string | undefined => {
-  if (event.type === 'refusal') {
-    return json ? refusalJson(event) : refusalLine(event);
-  }
-  return event.type === 'replica' && isDockerEvent(event) ? (json ? eventJson(event) : eventLine(event)) : undefined;
+/** With the names of images as they are shown. */
+const withShownImage = (event: RecordedEvent): RecordedEvent => {
+  const { image } = event.attributes;
+  return image === undefined ? event : { ...event, attributes: { ...event.attributes, image: familiarName(image) } };
 };
 
-// `update` is a snapshot and `listening` is hypr's own: docker has no such events.
-const isDockerEvent = (event: ReplicaEvent): boolean => event.action !== 'update' && event.action !== 'listening';
+/** docker compose keeps its own labels to itself. */
+const composeAttributes = ({ attributes }: RecordedEvent): Record<string, string> =>
+  Object.fromEntries(Object.entries(attributes).filter(([key]) => !key.startsWith('com.docker.compose.')));
 
-const actionOf = ({ action, replica }: ReplicaEvent): string => (action === 'health_status' ? `health_status: ${replica.health}` : action);
-
-const attributesOf = ({ action, replica }: ReplicaEvent): Record<string, string> => {
-  const labels = Object.entries(replica.labels).filter(([key]) => !key.startsWith('com.docker.compose.'));
-  const exit = action === 'die' ? { exitCode: String(replica.exitCode) } : {};
-  return { ...Object.fromEntries(labels), ...exit, image: familiarName(replica.image), name: replica.name };
-};
+const attributeList = (entries: ReadonlyArray<readonly [string, string]>): string =>
+  entries.map(([key, value]) => sanitiseName(`${key}=${value}`)).join(', ');
 
 /** docker compose prints a string that ends in a newline with another newline. */
-export const eventLine = (event: ReplicaEvent): string => {
-  const attributes = Object.entries(attributesOf(event)).map(([key, value]) => sanitiseName(`${key}=${value}`));
-  return `${eventTime(event.time)} container ${actionOf(event)} ${event.replica.id} (${attributes.join(', ')})\n\n`;
-};
+const composeLine = (event: RecordedEvent): string =>
+  `${eventTime(event.time)} ${event.type} ${event.action} ${event.id} (${attributeList(Object.entries(composeAttributes(event)))})\n\n`;
 
-export const eventJson = (event: ReplicaEvent): string =>
+const composeJson = (event: RecordedEvent): string =>
   `${JSON.stringify({
-    action: actionOf(event),
-    attributes: attributesOf(event),
-    id: event.replica.id,
-    service: event.replica.service,
+    action: event.action,
+    attributes: composeAttributes(event),
+    id: event.id,
+    service: event.service,
     time: rfc3339Nano(event.time).replace(/\.?0+Z$/, 'Z'),
-    type: 'container',
+    type: event.type,
   })}\n`;
 
-/** docker has no such event; the words are those of its events of networks. */
-const refusalAttributes = ({ refusal }: RefusalEvent): Record<string, string> => ({
-  ...(refusal.to === undefined ? {} : { to: refusal.to }),
-  ...(refusal.name === undefined ? {} : { name: refusal.name }),
-  protocol: refusal.protocol,
-  rule: refusal.rule,
-  count: String(refusal.count),
-  total: String(refusal.total),
-});
-
-const refusalLine = (event: RefusalEvent): string => {
-  const attributes = Object.entries(refusalAttributes(event)).map(([key, value]) => sanitiseName(`${key}=${value}`));
-  return `${eventTime(event.time)} network refuse ${event.refusal.replica} (${attributes.join(', ')})\n\n`;
+const dockerLine = ({ time, type, action, id, attributes }: RecordedEvent): string => {
+  const sorted = Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `${rfc3339Nano(time)} ${type} ${action} ${id}${sorted.length === 0 ? '' : ` (${attributeList(sorted)})`}\n`;
 };
-
-const refusalJson = (event: RefusalEvent): string =>
-  `${JSON.stringify({
-    action: 'refuse',
-    attributes: refusalAttributes(event),
-    id: event.refusal.replica,
-    service: event.refusal.service,
-    time: rfc3339Nano(event.time).replace(/\.?0+Z$/, 'Z'),
-    type: 'network',
-  })}\n`;

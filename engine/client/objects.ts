@@ -5,6 +5,7 @@ import { diskUsage } from '../../base/host/disk-usage.ts';
 import { diskError } from '../../base/host/files.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
 import { serviceConfigHash } from '../../compose/config/config-hash.ts';
+import { followEvents, recordEvent } from '../logs/event-record.ts';
 import type { ObjectApi, PruneVolumes, ReplicaDetail, VolumeDetail } from '../model/object-types.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
 import { ANONYMOUS_LABEL, refuseBadVolumeName } from '../model/volume-name.ts';
@@ -32,6 +33,8 @@ export const openObjects = (paths: HomePaths = homePaths()): ObjectApi => {
     volumes: () => read(listVolumes),
     networks: () => read(listNetworks),
     replicas: (reference) => read((state) => findReplicas(state, reference, paths)),
+    events: (options) => followEvents(paths.events, options),
+    recordEvent: (event) => recordEvent(paths.events, event),
     ...networkCommands(paths),
     renameReplica: (id, name) => renameReplica(paths, id, name),
     updateReplica: (id, update) => updateReplica(paths, id, update),

@@ -147,6 +147,21 @@ export type EngineEvent =
   /** An operation (up, down, stop…) ended. */
   | { readonly type: 'finished'; readonly time: number; readonly operation: string; readonly error?: ErrorJson };
 
+/** What happened to a machine, an image, a network or a volume, as the home's record has it. */
+export interface RecordedEvent {
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+  readonly type: 'container' | 'image' | 'network' | 'volume';
+  /** docker's word for it, such as `die` or `health_status: healthy`. */
+  readonly action: string;
+  readonly id: string;
+  /** docker's; of machines their labels, too. */
+  readonly attributes: Readonly<Record<string, string>>;
+  /** Of a machine; else, and of what docker's API did, empty. */
+  readonly stack: string;
+  readonly service: string;
+}
+
 /** docker's event actions. */
 export type ReplicaAction =
   | 'create'

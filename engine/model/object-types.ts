@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Image } from '../../builder/model/types.ts';
-import type { ReplicaStatus } from './events.ts';
+import type { RecordedEvent, ReplicaStatus } from './events.ts';
 import type { ReplicaSpec, RestartPolicy } from './spec.ts';
 
 /** A named volume of any stack. */
@@ -133,6 +133,17 @@ export interface ObjectApi {
   captureNetwork(name: string, options: { readonly snap?: number; readonly signal: AbortSignal }): Promise<Duplex>;
   /** Replicas of all stacks that have this name, or whose id begins with it; without a reference all, by name. */
   replicas(reference?: string): ReplicaDetail[];
+  /**
+   * What happened in this home between two times, and then what happens, until `until` or the abort: in order, each once. With neither time,
+   * what happens from now on. The record has the newest ten thousand or so.
+   */
+  events(options: {
+    readonly since?: number | undefined;
+    readonly until?: number | undefined;
+    readonly signal: AbortSignal;
+  }): AsyncIterable<RecordedEvent>;
+  /** Adds what was done to something that no supervisor has. Never throws. */
+  recordEvent(event: RecordedEvent): void;
   /** Gives a replica that does not run, and stands alone, another name. Throws NOT_FOUND, HYPR_UNSUPPORTED while it runs. */
   renameReplica(id: string, name: string): Promise<void>;
   /** Its restart policy at once, its size from its next start on. Throws NOT_FOUND, HYPR_UNSUPPORTED for a size while it runs. */

@@ -4,6 +4,7 @@ import { HyprError } from '../../base/errors.ts';
 import { traced } from '../../base/trace/trace.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { EventBus } from '../logs/bus.ts';
+import { keepEvents } from '../logs/keep-events.ts';
 import { lastLinesOf } from '../logs/last-lines.ts';
 import { type LogStore, openLogStore } from '../logs/logs.ts';
 import { Refusals } from '../logs/refusals.ts';
@@ -75,6 +76,7 @@ export class StackSupervisor {
     const { stack, store, platform } = options;
     this.#options = options;
     this.logs = openLogStore(join(platform.paths.logs, stack));
+    keepEvents(this.bus, { folder: platform.paths.events, stack });
     const refusals = new Refusals({ bus: this.bus, serviceOf: (name) => this.replicas.get(name)?.row.service });
     this.networks = new StackNetworks({
       stack,

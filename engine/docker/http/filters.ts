@@ -4,25 +4,46 @@ import type { Query } from './query.ts';
 
 /** The judge for each key of `filters`. */
 export type Judges<T> = Readonly<Record<string, (thing: T, value: string) => boolean>>;
+/** For a key, what throws 400 for a value that means nothing. Asked before anything is judged, so also where there is nothing to judge. */
+export type Checks = Readonly<Record<string, (value: string) => unknown>>;
 
 /**
- * `filters={"label":["a=b"],"status":{"running":true}}`: values of one key are alternatives (except labels), all keys have to match. A key
- * with `!` turns its sense. Throws 400 for a key that is not known, and for what is no such JSON.
+ * `filters={"label":["a=b"],"status":{"running":true}}`: values of one key are alternatives (except labels), all keys have to match.
+ * Throws 400 for a key that has no judge, for a value that means nothing, for two of which one alone can be, and for what is no such JSON.
  */
-export const compileFilters = <T>(query: Query, judges: Judges<T>): ((thing: T) => boolean) => {
+export const compileFilters = <T>(query: Query, judges: Judges<T>, checks: Checks = {}): ((thing: T) => boolean) => {
   const wanted = readFilters(query);
-  for (const key of Object.keys(wanted)) {
-    if (!Object.hasOwn(judges, key.replace(/!$/, ''))) {
-      throw new ApiError(400, `invalid filter '${key}'`);
-    }
-  }
+  checkFilters(wanted, Object.keys(judges), { ...CHECKS, ...checks });
   return (thing) =>
     Object.entries(wanted).every(([key, values]) => {
-      const judge = judges[key.replace(/!$/, '')];
-      const holds = (value: string): boolean => judge?.(thing, value) === true;
-      return key.endsWith('!') ? !values.some(holds) : key === 'label' ? values.every(holds) : values.length === 0 || values.some(holds);
+      const holds = (value: string): boolean => judges[key]?.(thing, value) === true;
+      return ALL_HOLD.has(key) ? values.every(holds) : values.length === 0 || values.some(holds);
     });
 };
+
+const ALL_HOLD: ReadonlySet<string> = new Set(['label', 'label!']);
+
+const checkFilters = (wanted: Readonly<Record<string, readonly string[]>>, known: readonly string[], checks: Checks): void => {
+  for (const [key, values] of Object.entries(wanted)) {
+    if (!known.includes(key)) {
+      throw new ApiError(400, `invalid filter '${key}'`);
+    }
+    if (values.length > 1 && ONE_ALONE.has(key)) {
+      throw new ApiError(400, `more than one ${key} filter specified`);
+    }
+    for (const value of values) {
+      checks[key]?.(value);
+    }
+  }
+};
+
+const ONE_ALONE: ReadonlySet<string> = new Set(['until', 'dangling', 'all']);
+
+/** What every `prune` knows of labels: `label`, and with the reverse sense `label!`. */
+export const labelJudges = <T>(labelsOf: (thing: T) => Readonly<Record<string, string>>): Judges<T> => ({
+  label: (thing, value) => hasLabel(labelsOf(thing), value),
+  'label!': (thing, value) => !hasLabel(labelsOf(thing), value),
+});
 
 /** Each key with its values; the older form has them as keys of an object. */
 export const readFilters = (query: Query): Readonly<Record<string, readonly string[]>> => {
@@ -38,13 +59,23 @@ export const readFilters = (query: Query): Readonly<Record<string, readonly stri
   );
 };
 
-/** Throws 501 for a filter that would be passed over: what it should keep would be removed. */
-export const refuseFilters = (query: Query, what: string, honoured: readonly string[]): void => {
-  const key = Object.keys(readFilters(query)).find((each) => !honoured.includes(each));
+/**
+ * `until` of build data, in milliseconds since the epoch. Throws 400 as `compileFilters`, and 501 for a filter that docker has and that would be
+ * passed over: what it should keep would be removed.
+ */
+export const buildFilter = (query: Query): number | undefined => {
+  const wanted = readFilters(query);
+  checkFilters(wanted, ['until', ...OF_BUILD_RECORDS], CHECKS);
+  const key = Object.keys(wanted).find((each) => OF_BUILD_RECORDS.includes(each));
   if (key !== undefined) {
-    throw notHere(`${what} with the filter '${key}'`, 'remove by name what is not needed');
+    throw notHere(`docker builder prune with the filter '${key}'`, 'remove what is older than a time: --filter until=24h');
   }
+  const [until] = wanted.until ?? [];
+  return until === undefined ? undefined : untilOf(until);
 };
+
+/** Of single records, which hypr's cache has not. */
+const OF_BUILD_RECORDS = ['id', 'parent', 'type', 'description', 'inuse', 'shared', 'private'];
 
 /** A filter `until` in milliseconds since the epoch: a duration before now, seconds since the epoch, or a time as in RFC 3339. Throws 400. */
 export const untilOf = (value: string): number => {
@@ -118,3 +149,6 @@ export const isYes = (value: string): boolean => {
   }
   return /^(true|1)$/i.test(value);
 };
+
+/** Values that mean the same wherever they are. */
+const CHECKS: Checks = { until: untilOf, dangling: isYes, all: isYes, 'is-task': isYes, name: (value) => matchesName('', value) };

@@ -1,6 +1,4 @@
-import { basename } from 'node:path';
-import { stackRuntimeDir } from '../../../base/paths.ts';
-import type { ReplicaStatus } from '../../model/events.ts';
+import type { RecordedEvent } from '../../model/events.ts';
 import type { ReplicaDetail } from '../../model/types.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -15,8 +13,8 @@ export interface Scope {
   readonly sees: (machine: ReplicaDetail) => boolean;
   /** Whether its environment, which has passwords, and paths of this host are among that. */
   readonly seesWhole: (machine: ReplicaDetail) => boolean;
-  /** Whether events of it are told; `folder`: of its stack. */
-  readonly hearsOf: (replica: ReplicaStatus, folder: string, isSeen: IsSeen) => boolean;
+  /** Whether an event is told. */
+  readonly hearsOf: (event: RecordedEvent, isSeen: IsSeen) => boolean;
   /** Networks, volumes and images that no machine it sees need have. */
   readonly owns: (object: { readonly stack?: string; readonly labels: Labels }) => boolean;
 }
@@ -45,18 +43,18 @@ export const scopeOf = (own: ReplicaDetail): Scope => {
       may: 'remove',
       sees: (machine) => isOfSession(machine.requestLabels),
       seesWhole: () => true,
-      hearsOf: (replica, _, isSeen) => isOfSession(replica.labels) && isSeen(replica.id),
+      hearsOf: ({ type, id, attributes }, isSeen) => type === 'container' && isOfSession(attributes) && isSeen(id),
       owns: (object) => isOfSession(object.labels),
     };
   }
-  const folder = basename(stackRuntimeDir(own.stack));
   const project = own.standalone ? labels[PROJECT] : undefined;
   const isOfProject = (found: Labels): boolean => project !== undefined && found[PROJECT] === project;
   return {
     may: 'read',
     seesWhole: ({ stack, status }) => stack === own.stack && status.service === own.status.service,
     sees: (machine) => machine.stack === own.stack || (machine.standalone && isOfProject(machine.requestLabels)),
-    hearsOf: (replica, from, isSeen) => from === folder || (isOfProject(replica.labels) && isSeen(replica.id)),
+    hearsOf: ({ type, stack, id, attributes }, isSeen) =>
+      type === 'container' && (stack === own.stack || (isOfProject(attributes) && isSeen(id))),
     owns: ({ stack, labels: found }) => stack === own.stack || (stack === '' && isOfProject(found)),
   };
 };

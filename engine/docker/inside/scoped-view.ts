@@ -19,7 +19,7 @@ export const scopedView = (scope: Scope): HostView => {
     },
     images: (all) => scopedImages(all, scope, () => machines()),
     hidesHost: true,
-    sees: (replica, folder) => scope.hearsOf(replica, folder, (id) => isSeen(id)),
+    sees: (event) => scope.hearsOf(event, (id) => isSeen(id)),
   };
 };
 
@@ -91,6 +91,8 @@ const scopedObjects = (all: ObjectApi, scope: Scope, machines: () => ReplicaDeta
     connectNetwork: forbid,
     disconnectNetwork: forbid,
     captureNetwork: forbid,
+    events: (options) => all.events(options),
+    recordEvent: (event) => all.recordEvent(event),
     renameReplica: forbid,
     updateReplica: forbid,
     addFiles: forbid,

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { HyprError } from '../../../base/errors.ts';
 import { openObjects } from '../../client/objects.ts';
 import { StackClient } from '../../client/stack-client.ts';
-import type { ReplicaStatus } from '../../model/events.ts';
+import type { RecordedEvent } from '../../model/events.ts';
 import { stackPaths } from '../../model/stack-paths.ts';
 import type { ImageApi, ObjectApi, ReplicaDetail, Stack } from '../../model/types.ts';
 import { ApiError } from '../http/errors.ts';
@@ -23,8 +23,8 @@ interface Opened {
 export interface HostView {
   readonly objects?: (all: ObjectApi) => ObjectApi;
   readonly images?: (all: ImageApi) => ImageApi;
-  /** Whether events of a machine are told; `folder`: of its stack. */
-  readonly sees?: (replica: ReplicaStatus, folder: string) => boolean;
+  /** Whether an event is told. */
+  readonly sees?: (event: RecordedEvent) => boolean;
   /** Names, folders and proxies of this host are not told. */
   readonly hidesHost?: boolean;
 }
@@ -113,7 +113,6 @@ export class Host {
   }
 
   close(): void {
-    this.events.close();
     for (const [name, opened] of this.#stacks) {
       this.#forget(name, opened);
     }

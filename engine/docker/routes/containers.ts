@@ -11,7 +11,7 @@ import type { Host } from '../machines/host.ts';
 import { formatProcesses, listProcesses } from '../machines/processes.ts';
 import { awaitEnd, isUp } from '../machines/wait.ts';
 import { inspectContainer } from '../shapes/container-details.ts';
-import { containerJudges } from '../shapes/container-filters.ts';
+import { containerChecks, containerJudges } from '../shapes/container-filters.ts';
 import { summariseReplica } from '../shapes/container-list.ts';
 import { stateWord } from '../shapes/status.ts';
 
@@ -92,6 +92,7 @@ const listContainers = (host: Host, query: Query): unknown[] => {
   const matches = compileFilters(
     query,
     containerJudges((reference) => host.find(reference).status.createdAt),
+    containerChecks((reference) => host.find(reference)),
   );
   const filters = readFilters(query);
   const limit = query.int('limit') ?? 0;

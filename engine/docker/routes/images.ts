@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Image } from '../../model/types.ts';
 import { openBuildFolders } from '../buildkit/build-folders.ts';
 import { ApiError, notHere } from '../http/errors.ts';
-import { compileFilters, hasLabel, isYes, matchesGlob, readFilters, refuseFilters, untilOf } from '../http/filters.ts';
+import { buildFilter, compileFilters, isYes, labelJudges, matchesGlob, readFilters, untilOf } from '../http/filters.ts';
 import type { Call, Routes } from '../http/router.ts';
 import type { Host } from '../machines/host.ts';
 import { describeImage, historyOf, summariseImage, taggedName } from '../shapes/image-list.ts';
@@ -38,9 +38,8 @@ export const imageRoutes = (host: Host): Routes => ({
   'POST /images/{name...}/push': (call) => pushImage(host, call),
   'DELETE /images/{name...}': (call) => removeImage(host, call),
   'POST /build/prune': async ({ query, reply }) => {
-    refuseFilters(query, 'docker builder prune', ['until']);
-    const times = (readFilters(query).until ?? []).map(untilOf);
-    const buildsOlderThan = times.length === 0 ? 0 : Math.max(0, Date.now() - Math.min(...times));
+    const until = buildFilter(query);
+    const buildsOlderThan = until === undefined ? 0 : Math.max(0, Date.now() - until);
     const { pruneSystem } = await import('../../client/storage.ts');
     const { bytes } = await pruneSystem({ images: 'none', buildsOlderThan, volumes: false, toolchain: false });
     reply.json({ CachesDeleted: [], SpaceReclaimed: bytes });
@@ -71,7 +70,7 @@ const listImages = async (host: Host, { query, reply }: Call): Promise<void> => 
     images.find(({ references, id }) => id === name || references.some((each) => isNamed(each, name)))?.created ?? 0;
   const matches = compileFilters<Image>(query, {
     dangling: (image, value) => (image.references.length === 0) === isYes(value),
-    label: (image, value) => hasLabel(image.config.Labels, value),
+    ...labelJudges(({ config }) => config.Labels),
     reference: (image, value) => image.references.some((reference) => isNamed(reference, value)),
     before: (image, value) => image.created < createdOf(value),
     since: (image, value) => image.created > createdOf(value),
@@ -225,8 +224,8 @@ const deletedEntry = (line: string): { Untagged: string } | { Deleted: string } 
 
 const pruneImages = async (host: Host, { query, reply }: Call): Promise<void> => {
   const matches = compileFilters<Image>(query, {
-    dangling: (_, value) => isYes(value) || true,
-    label: (image, value) => hasLabel(image.config.Labels, value),
+    dangling: () => true,
+    ...labelJudges(({ config }) => config.Labels),
     until: (image, value) => image.created < untilOf(value),
   });
   const all = readFilters(query).dangling?.some((value) => !isYes(value)) === true;

@@ -3,7 +3,7 @@ import { DOWN_DEFAULTS, VERB_DEFAULTS } from '../../model/option-defaults.ts';
 import { signalNumber } from '../../model/signals.ts';
 import type { ReplicaDetail, ServiceVerb, VerbOptions } from '../../model/types.ts';
 import { ApiError, describeError, notHere } from '../http/errors.ts';
-import { compileFilters, hasLabel, untilOf } from '../http/filters.ts';
+import { compileFilters, labelJudges, untilOf } from '../http/filters.ts';
 import type { Call, Routes } from '../http/router.ts';
 import { asText } from '../http/values.ts';
 import { checkName, createMachine, withFreeName } from '../machines/create.ts';
@@ -194,7 +194,7 @@ const removeMachine = async (host: Host, detail: ReplicaDetail, volumes: boolean
 
 const prune = async (host: Host, { query, reply }: Call): Promise<void> => {
   const matches = compileFilters<ReplicaDetail>(query, {
-    label: (detail, value) => hasLabel(labelsOf(detail), value),
+    ...labelJudges(labelsOf),
     until: ({ status }, value) => status.createdAt < untilOf(value),
   });
   const removed: string[] = [];

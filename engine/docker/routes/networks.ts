@@ -1,7 +1,7 @@
 import { DEFAULT_NETWORK } from '../../model/network-key.ts';
 import type { NetworkDetail } from '../../model/types.ts';
 import { ApiError } from '../http/errors.ts';
-import { compileFilters, hasLabel, isYes, matchesName, untilOf } from '../http/filters.ts';
+import { type Checks, compileFilters, hasLabel, isYes, labelJudges, matchesName, untilOf } from '../http/filters.ts';
 import type { Call, Routes } from '../http/router.ts';
 import { asList, asMap, asRecord, asText } from '../http/values.ts';
 import type { Host } from '../machines/host.ts';
@@ -51,15 +51,19 @@ const describeNetwork = (network: NetworkDetail): Record<string, unknown> => ({
 
 const listNetworks = (host: Host, { query, reply }: Call): void => {
   const isBuiltIn = ({ name, stack }: NetworkDetail): boolean => name === DEFAULT_NETWORK && stack === '';
-  const matches = compileFilters<NetworkDetail>(query, {
-    name: (network, value) => matchesName(network.name, value),
-    id: (network, value) => network.id.startsWith(value),
-    driver: (_, value) => value === 'bridge',
-    scope: (_, value) => value === 'local',
-    label: (network, value) => hasLabel(network.labels, value),
-    dangling: (network, value) => (network.members.length === 0 && !isBuiltIn(network)) === isYes(value),
-    type: (network, value) => (isBuiltIn(network) ? 'builtin' : 'custom') === value,
-  });
+  const matches = compileFilters<NetworkDetail>(
+    query,
+    {
+      name: (network, value) => matchesName(network.name, value),
+      id: (network, value) => network.id.startsWith(value),
+      driver: (_, value) => value === 'bridge',
+      scope: (_, value) => value === 'local',
+      label: (network, value) => hasLabel(network.labels, value),
+      dangling: (network, value) => (network.members.length === 0 && !isBuiltIn(network)) === isYes(value),
+      type: (network, value) => (isBuiltIn(network) ? 'builtin' : 'custom') === value,
+    },
+    LIST_CHECKS,
+  );
   // As docker: who is on it is told of one network only.
   reply.json(
     host.objects
@@ -67,6 +71,14 @@ const listNetworks = (host: Host, { query, reply }: Call): void => {
       .filter(matches)
       .map((network) => ({ ...describeNetwork(network), Containers: {} })),
   );
+};
+
+const LIST_CHECKS: Checks = {
+  type: (value) => {
+    if (value !== 'builtin' && value !== 'custom') {
+      throw new ApiError(400, `invalid filter 'type=${value}'`);
+    }
+  },
 };
 
 const createNetwork = async (host: Host, { body, reply }: Call): Promise<void> => {
@@ -114,7 +126,7 @@ const connect = async (host: Host, { params, body, reply }: Call): Promise<void>
 
 const pruneNetworks = async (host: Host, { query, reply }: Call): Promise<void> => {
   const matches = compileFilters<NetworkDetail>(query, {
-    label: (network, value) => hasLabel(network.labels, value),
+    ...labelJudges(({ labels }) => labels),
     until: (network, value) => network.createdAt < untilOf(value),
   });
   const removed: string[] = [];

@@ -167,10 +167,11 @@ const createExec = async (host: Host, { params, body, reply }: Call): Promise<vo
       privileged: request.Privileged === true,
     },
   });
-  tell(host, detail, `exec_create: ${args.join(' ')}`, record);
+  tell(host, detail, 'exec_create', record);
   reply.json({ Id: record.id }, 201);
 };
 
+// Without the command, which docker tells: what is recorded must not have the passwords that are in some.
 const tell = (host: Host, detail: ReplicaDetail, action: string, { id }: ExecRecord, more: Record<string, string> = {}): void =>
   host.events.tell(containerEvent(action, detail.status, { execID: id, ...more }));
 
@@ -205,7 +206,7 @@ const startExec = async (host: Host, { params, body, reply, signal, version }: C
     if (record.size !== undefined) {
       record.session.resize(record.size);
     }
-    tell(host, detail, `exec_start: ${record.options.args.join(' ')}`, record);
+    tell(host, detail, 'exec_start', record);
     const running = { host, detail, record, session: record.session, raw };
     if (client === undefined) {
       record.session.closeStdin();

@@ -1,15 +1,16 @@
-import { afterLong } from '../../../base/long-timer.ts';
+import type { RecordedEvent } from '../../model/events.ts';
 import type { UsageRow } from '../../model/types.ts';
 import { DOCKER_API_VERSION, DOCKER_VERSION, VERSION } from '../../model/version.ts';
 import { ApiError } from '../http/errors.ts';
-import { compileFilters } from '../http/filters.ts';
+import { compileFilters, hasLabel, type Judges } from '../http/filters.ts';
 import type { Call, Handler, Routes } from '../http/router.ts';
 import { OLDEST } from '../http/router.ts';
-import type { DockerEvent } from '../machines/events.ts';
 import type { Host } from '../machines/host.ts';
 import { summariseReplica } from '../shapes/container-list.ts';
+import { eventMessage } from '../shapes/event.ts';
 import { summariseImage } from '../shapes/image-list.ts';
 import { architecture, describeHost, describeProxies, systemName } from '../shapes/info.ts';
+import { familiarName, imageRepository } from '../shapes/names.ts';
 import { inspectVolume } from '../shapes/volume.ts';
 
 /** The daemon that docker's clients think they talk to. */
@@ -119,64 +120,42 @@ const infoOf = async (host: Host): Promise<unknown> => {
 /** What a machine of this host gets instead. */
 const HIDDEN_HOST = { ID: 'hypr', Name: 'hypr', DockerRootDir: '/var/lib/docker' };
 
-const EVENT_JUDGES = {
-  type: (event: DockerEvent, value: string) => event.type === value,
-  event: (event: DockerEvent, value: string) => event.action === value || event.action.startsWith(`${value}:`),
-  container: (event: DockerEvent, value: string) => event.type === 'container' && isNamed(event, value),
-  image: (event: DockerEvent, value: string) => (event.type === 'image' ? isNamed(event, value) : event.attributes.image === value),
-  network: (event: DockerEvent, value: string) => event.type === 'network' && isNamed(event, value),
-  volume: (event: DockerEvent, value: string) => event.type === 'volume' && isNamed(event, value),
-  label: (event: DockerEvent, value: string) => {
-    const [key = '', ...rest] = value.split('=');
-    return Object.hasOwn(event.attributes, key) && (rest.length === 0 || event.attributes[key] === rest.join('='));
-  },
-  scope: (_: DockerEvent, value: string) => value === 'local',
-  daemon: () => false,
+const ofType = (type: RecordedEvent['type']) => (event: RecordedEvent, value: string) => event.type === type && isNamed(event, value);
+const never = (): boolean => false;
+
+const EVENT_JUDGES: Judges<RecordedEvent> = {
+  type: (event, value) => event.type === value,
+  event: (event, value) => event.action === value || event.action.startsWith(`${value}:`),
+  container: ofType('container'),
+  image: (event, value) => (event.type === 'image' ? isNamed(event, value) : isOfImage(event.attributes.image ?? '', value)),
+  network: ofType('network'),
+  volume: ofType('volume'),
+  label: (event, value) => hasLabel(event.attributes, value),
+  scope: (_, value) => value === 'local',
+  ...{ config: never, daemon: never, node: never, plugin: never, secret: never, service: never },
 };
 
-const isNamed = (event: DockerEvent, value: string): boolean =>
-  event.attributes.name === value || event.id === value || (value.length >= 4 && event.id.startsWith(value));
+/** By what its name or id begins with, as docker. */
+const isNamed = ({ id, attributes }: RecordedEvent, value: string): boolean =>
+  id.startsWith(value) || attributes.name?.startsWith(value) === true;
+
+const isOfImage = (image: string, value: string): boolean =>
+  image !== '' && [image, imageRepository(image).repository].includes(familiarName(value));
 
 const streamEvents = async (host: Host, { query, reply, signal }: Call): Promise<void> => {
   const matches = compileFilters(query, EVENT_JUDGES);
   const [since, until] = [query.moment('since'), query.moment('until')];
+  if (since !== undefined && until !== undefined && since > until) {
+    throw new ApiError(400, `\`since\` time (${query.text('since')}) cannot be after \`until\` time (${query.text('until')})`);
+  }
   const sink = reply.stream('application/json');
-  const send = (event: DockerEvent): void => {
-    if (matches(event) && (until === undefined || event.time <= until)) {
-      void sink.write(`${JSON.stringify(eventMessage(event))}\n`);
+  for await (const event of host.events.follow({ since, until, signal })) {
+    if (matches(event)) {
+      await sink.write(`${JSON.stringify(eventMessage(event))}\n`);
     }
-  };
-  if (since !== undefined) {
-    host.events.since(since).forEach(send);
   }
-  const left = until === undefined ? undefined : until - Date.now();
-  if (left !== undefined && left <= 0) {
-    return sink.end();
-  }
-  const end = host.events.listen(send);
-  await new Promise<void>((resolve) => {
-    const stopWaiting = left === undefined ? () => {} : afterLong(left, resolve);
-    signal.addEventListener('abort', () => {
-      stopWaiting();
-      resolve();
-    });
-  });
-  end();
   sink.end();
 };
-
-/** The older members stand beside the newer ones, as docker has them. */
-const eventMessage = ({ type, action, id, attributes, time }: DockerEvent): unknown => ({
-  ...(type === 'container' || type === 'image'
-    ? { status: action, id, ...(attributes.image === undefined ? {} : { from: attributes.image }) }
-    : {}),
-  Type: type,
-  Action: action,
-  Actor: { ID: id, Attributes: attributes },
-  scope: 'local',
-  time: Math.floor(time / 1000),
-  timeNano: Math.round(time * 1e6),
-});
 
 const diskUsage = async (host: Host, { query, reply }: Call): Promise<void> => {
   const asked = query.list('type');

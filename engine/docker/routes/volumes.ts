@@ -4,7 +4,7 @@ import { diskUsage } from '../../../base/host/disk-usage.ts';
 import type { VolumeDetail } from '../../model/types.ts';
 import { ANONYMOUS_LABEL } from '../../model/volume-name.ts';
 import { ApiError, notHere } from '../http/errors.ts';
-import { compileFilters, hasLabel, isYes, readFilters, untilOf } from '../http/filters.ts';
+import { compileFilters, hasLabel, isYes, labelJudges, readFilters } from '../http/filters.ts';
 import type { Call, Routes } from '../http/router.ts';
 import { asMap, asText } from '../http/values.ts';
 import type { Host } from '../machines/host.ts';
@@ -68,20 +68,13 @@ const createVolume = async (host: Host, { body, reply }: Call): Promise<void> =>
 
 /** Anonymous volumes that nobody has; with the filter `all` those with a name, too. */
 const pruneVolumes = async (host: Host, { query, reply }: Call): Promise<void> => {
-  const matches = compileFilters<Pick<VolumeDetail, 'labels' | 'createdAt'>>(query, {
-    label: ({ labels }, value) => hasLabel(labels, value),
-    until: ({ createdAt }, value) => createdAt < untilOf(value),
-    dangling: (_, value) => isYes(value),
-    all: (_, value) => isYes(value) || true,
-  });
-  const filters = readFilters(query);
-  const all = filters.all?.some(isYes) === true;
+  const matches = compileFilters<Pick<VolumeDetail, 'labels'>>(query, { ...labelJudges(({ labels }) => labels), all: () => true });
+  const all = readFilters(query).all?.some(isYes) === true;
   const { pruneSystem } = await import('../../client/storage.ts');
-  // Those of `hypr run` have neither a name nor labels, and when they were made is not known.
-  const unnamed =
-    matches({ labels: {}, createdAt: 0 }) && filters.until === undefined
-      ? await pruneSystem({ images: 'none', buildsOlderThan: undefined, volumes: true, toolchain: false })
-      : { volumes: [], bytes: 0 };
+  // Those of `hypr run` have neither a name nor labels.
+  const unnamed = matches({ labels: {} })
+    ? await pruneSystem({ images: 'none', buildsOlderThan: undefined, volumes: true, toolchain: false })
+    : { volumes: [], bytes: 0 };
   const names = [...unnamed.volumes];
   let { bytes } = unnamed;
   const isMeant = (volume: VolumeDetail): boolean => all || volume.labels[ANONYMOUS_LABEL] !== undefined;

@@ -1,5 +1,6 @@
 import type { ReplicaDetail } from '../../model/types.ts';
-import { hasLabel, isYes, type Judges, matchesName } from '../http/filters.ts';
+import { ApiError } from '../http/errors.ts';
+import { type Checks, hasLabel, isYes, type Judges, matchesName } from '../http/filters.ts';
 import { labelsOf } from './container.ts';
 import { familiarName, imageRepository } from './names.ts';
 import { stateWord } from './status.ts';
@@ -16,12 +17,37 @@ export const containerJudges = (createdOf: (reference: string) => number): Judge
   network: ({ networks }, value) => networks.some(({ name, id }) => name === value || id.startsWith(value)),
   volume: ({ status, spec }, value) => status.volumes.includes(value) || spec.mounts.some(({ target }) => target === value),
   publish: ({ status }, value) => status.ports.some((port) => isPort(value, port.hostPort, port.protocol)),
-  expose: ({ status }, value) => status.exposed.includes(value.includes('/') ? value : `${value}/tcp`),
+  expose: ({ status }, value) => status.exposed.some((port) => isPort(value, ...portOf(port))),
   before: ({ status }, value) => status.createdAt < createdOf(value),
   since: ({ status }, value) => status.createdAt > createdOf(value),
   'is-task': (_, value) => !isYes(value),
   isolation: () => true,
 });
+
+/** What docker refuses of their values with 400. `find` throws where there is no such container. */
+export const containerChecks = (find: (reference: string) => unknown): Checks => ({
+  before: find,
+  since: find,
+  ...Object.fromEntries(
+    Object.entries(VALUES).map(([key, known]) => [
+      key,
+      (value: string) => {
+        if (!known.test(value)) {
+          throw new ApiError(400, `invalid filter '${key}=${value}'`);
+        }
+      },
+    ]),
+  ),
+});
+
+const VALUES: Readonly<Record<string, RegExp>> = {
+  status: /^(created|restarting|running|removing|paused|exited|dead)$/,
+  health: /^(starting|healthy|unhealthy|none)$/,
+  exited: /^-?\d+$/,
+  isolation: /^(default|process|hyperv)$/,
+  publish: /^\d{1,5}(-\d{1,5})?(\/(tcp|udp|sctp))?$/,
+  expose: /^\d{1,5}(-\d{1,5})?(\/(tcp|udp|sctp))?$/,
+};
 
 const isImage = (status: ReplicaDetail['status'], value: string): boolean => {
   const { repository, tag } = imageRepository(status.image);
@@ -31,6 +57,12 @@ const isImage = (status: ReplicaDetail['status'], value: string): boolean => {
     wanted === `${repository}:${tag}` ||
     status.imageId.replace('sha256:', '').startsWith(value.replace('sha256:', ''))
   );
+};
+
+/** Of `80/tcp`. */
+const portOf = (text: string): [number, string] => {
+  const [port = '', protocol = 'tcp'] = text.split('/');
+  return [Number(port), protocol];
 };
 
 const isPort = (wanted: string, port: number, protocol: string): boolean => {

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { HyprError } from '../../../base/errors.ts';
 import { AsyncQueue } from '../../../base/queue.ts';
 import type { EdgeInfo } from '../../../engine/model/edge.ts';
-import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from '../../../engine/model/events.ts';
+import type { EngineEvent, LogRecord, RecordedEvent, ReplicaStatus, ReplicaUsage } from '../../../engine/model/events.ts';
 import type { NameReport } from '../../../engine/model/published-names.ts';
 import type {
   BuildCheck,
@@ -85,6 +85,8 @@ export class FakeEngine {
   goneLogs: string[] = [];
   /** Of all stacks. */
   machines: ReplicaDetail[] = [];
+  /** What the record of events has; `events` ends after it. */
+  recorded: RecordedEvent[] = [];
   volumes: VolumeDetail[] = [];
   networks: NetworkDetail[] = [];
   records: LogRecord[] = [];
@@ -136,6 +138,7 @@ export class FakeEngine {
   }
 
   api(): EngineApi {
+    const engine = this;
     return {
       openStack: async ({ name }) => {
         this.opened += 1;
@@ -156,6 +159,11 @@ export class FakeEngine {
         networks: () => this.networks,
         replicas: (reference) =>
           this.machines.filter(({ status }) => reference === undefined || status.name === reference || status.id.startsWith(reference)),
+        events: async function* (this: void, options) {
+          engine.#record('events', options);
+          yield* engine.recorded.filter(({ time }) => time >= (options.since ?? 0) && time <= (options.until ?? Number.POSITIVE_INFINITY));
+        },
+        recordEvent: (...args) => this.#record('recordEvent', ...args),
         renameReplica: async (...args) => this.#record('renameReplica', ...args),
         updateReplica: async (...args) => this.#record('updateReplica', ...args),
         addFiles: async (...args) => this.#record('addFiles', ...args),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { ApiError, describeError } from '../../../engine/docker/http/errors.ts';
-import { compileFilters, hasLabel } from '../../../engine/docker/http/filters.ts';
+import { compileFilters, labelJudges } from '../../../engine/docker/http/filters.ts';
 import { Query } from '../../../engine/docker/http/query.ts';
 import { makeRouter } from '../../../engine/docker/http/router.ts';
 
@@ -50,7 +50,7 @@ describe('paths', () => {
 
 describe('filters', () => {
   const judges = {
-    label: (labels: Record<string, string>, value: string) => hasLabel(labels, value),
+    ...labelJudges((labels: Record<string, string>) => labels),
     name: (labels: Record<string, string>, value: string) => labels.name === value,
   };
   const matches = (filters: unknown, labels: Record<string, string>): boolean =>
@@ -68,7 +68,7 @@ describe('filters', () => {
     expect(matches({ name: { x: true, y: false } }, { name: 'y' })).toBe(false);
   });
 
-  test.each([{ colour: ['red'] }, ['name'], 'name'])('%j is refused', (filters) => {
+  test.each([{ colour: ['red'] }, { 'name!': ['x'] }, ['name'], 'name'])('%j is refused', (filters) => {
     expect(() => matches(filters, {})).toThrow(ApiError);
   });
 });

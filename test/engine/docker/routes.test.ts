@@ -2,13 +2,8 @@ import { gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { END_MARK, padding } from '../../../base/tar/block.ts';
 import { encodePlainFile } from '../../../base/tar/header.ts';
-import type { Body } from '../../../engine/docker/http/body.ts';
-import { Query } from '../../../engine/docker/http/query.ts';
-import type { Reply } from '../../../engine/docker/http/reply.ts';
-import { type Call, makeRouter } from '../../../engine/docker/http/router.ts';
-import { dockerRoutes } from '../../../engine/docker/routes/index.ts';
 import type { Image, PruneOptions, ReplicaDetail, VolumeDetail } from '../../../engine/model/types.ts';
-import { FakeHost } from './fake-host.ts';
+import { ask, FakeHost, filtered } from './fake-host.ts';
 
 const pruned: PruneOptions[] = [];
 vi.mock('../../../engine/client/storage.ts', () => ({
@@ -17,41 +12,6 @@ vi.mock('../../../engine/client/storage.ts', () => ({
     return { images: (options.imageIds ?? []).map((id) => `deleted: ${id}`), volumes: options.volumes ? ['old/anon-1'] : [], bytes: 5 };
   },
 }));
-
-interface Answer {
-  status: number;
-  value: unknown;
-}
-
-/** The answer of a route to a request; throws what the route throws. */
-const ask = async (fake: FakeHost, method: string, url: string, bytes: readonly Uint8Array[] = []): Promise<Answer> => {
-  const { pathname, searchParams } = new URL(url, 'http://hypr');
-  const { handler, params, version } = makeRouter(dockerRoutes(fake.host))(method, pathname);
-  const answer: Answer = { status: 0, value: undefined };
-  const reply: Partial<Reply> = {
-    json: (value, status = 200) => Object.assign(answer, { status, value }),
-    empty: (status) => Object.assign(answer, { status }),
-  };
-  const body: Partial<Body> = {
-    bytes: (async function* () {
-      yield* bytes;
-    })(),
-    json: async () => JSON.parse(Buffer.concat(bytes).toString()),
-  };
-  await handler({
-    params,
-    query: new Query(searchParams),
-    version,
-    headers: {},
-    body,
-    reply,
-    signal: new AbortController().signal,
-  } as Call);
-  return answer;
-};
-
-const filtered = (path: string, filters: Record<string, string[]>): string =>
-  `${path}?filters=${encodeURIComponent(JSON.stringify(filters))}`;
 
 beforeEach(() => {
   pruned.length = 0;
@@ -86,11 +46,8 @@ describe('volumes/prune', () => {
 
   test.each<[Record<string, string[]>, string[]]>([
     [{}, ['old/anon-1', 'anon', 'young']],
-    [{ dangling: ['true'] }, ['old/anon-1', 'anon', 'young']],
-    [{ dangling: ['false'] }, []],
     [{ all: ['true'] }, ['old/anon-1', 'named', 'anon', 'young']],
     [{ all: ['false'] }, ['old/anon-1', 'anon', 'young']],
-    [{ until: ['24h'] }, ['anon']],
     [{ 'label!': ['keep=no'] }, ['old/anon-1', 'anon']],
     [{ label: ['keep=no'] }, ['young']],
   ])('%j', async (filters, names) => {
@@ -100,7 +57,7 @@ describe('volumes/prune', () => {
   test('a filter that is not known removes nothing', async () => {
     const host = fake();
     await expect(ask(host, 'POST', filtered('/volumes/prune', { colour: ['red'] }))).rejects.toMatchObject({ status: 400 });
-    await expect(ask(host, 'POST', filtered('/volumes/prune', { until: ['soon'] }))).rejects.toMatchObject({ status: 400 });
+    await expect(ask(host, 'POST', filtered('/volumes/prune', { until: ['24h'] }))).rejects.toMatchObject({ status: 400 });
     expect([host.asked, pruned]).toEqual([[], []]);
   });
 });

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { HyprError } from '../../../base/errors.ts';
 import { Query } from '../../../engine/docker/http/query.ts';
 import type { Call } from '../../../engine/docker/http/router.ts';
+import { type ExecRecord, Execs } from '../../../engine/docker/machines/execs.ts';
 import type { Host } from '../../../engine/docker/machines/host.ts';
 import { streamRoutes } from '../../../engine/docker/routes/streams.ts';
 
@@ -51,5 +53,78 @@ describe('attach', () => {
 
   it('ends the input of a program without a terminal with that of its one client', async () => {
     expect(await attachAndLeave(false)).toEqual(['typed', 'EOF']);
+  });
+});
+
+/** Starts a program by `POST /exec/{id}/start`, whose output is there at once or that does not start; gives what happened, in order. */
+const startExec = async (start: 'runs' | HyprError, request: object = {}): Promise<{ happened: string[]; record: ExecRecord }> => {
+  const happened: string[] = [];
+  const detail = { stack: 's', status: { id: 'm', state: 'running', labels: {}, image: 'busybox', name: 'web' }, spec: {} };
+  const execs = new Execs();
+  const options = { service: 'web', index: 1, args: ['echo', 'first'], env: [], tty: false, stdin: false, privileged: false };
+  const record = execs.add({ machine: 'm', stack: 's', detachKeys: '', options } as unknown as Parameters<Execs['add']>[0]);
+  const session = {
+    output: (async function* () {
+      yield { stream: 'stdout', data: Buffer.from('first') };
+      yield { stream: 'stderr', data: Buffer.from('last') };
+    })(),
+    exitCode: Promise.resolve(3),
+    closeStdin: () => {},
+    close: () => {},
+    resize: () => {},
+  };
+  const exec = async () => {
+    happened.push('started');
+    if (start !== 'runs') {
+      throw start;
+    }
+    return session;
+  };
+  const host = {
+    execs,
+    find: () => detail,
+    events: { tell: ({ action }: { action: string }) => happened.push(action) },
+    withStack: async (_: string, use: (stack: object) => unknown) => use({ exec }),
+  };
+  const client = {
+    input: (async function* () {})(),
+    write: async (data: Uint8Array | string) => void happened.push(`wrote ${Buffer.from(data).subarray(8).toString()}`),
+    end: () => happened.push('ended'),
+  };
+  const reply = {
+    hijack: () => {
+      happened.push('head');
+      return client;
+    },
+    empty: (status: number) => happened.push(`${status}`),
+  };
+  await streamRoutes(host as unknown as Host)['POST /exec/{id}/start']?.({
+    params: { id: record.id },
+    query: new Query(new URLSearchParams()),
+    body: { json: async () => request },
+    reply,
+    signal: new AbortController().signal,
+    version: 47,
+  } as unknown as Call);
+  return { happened, record };
+};
+
+describe('exec', () => {
+  it('answers before the program starts, and its client has all that it says, from the first byte on', async () => {
+    const { happened, record } = await startExec('runs');
+    expect(happened).toEqual(['head', 'started', 'exec_start', 'wrote first', 'wrote last', 'exec_die', 'ended']);
+    expect(record).toMatchObject({ state: 'ended', exitCode: 3 });
+  });
+
+  it('says why a program does not start as its output, with the exit code of a shell', async () => {
+    const missing = new HyprError('GUEST_EXEC', 'no such program', { reason: 'programNotFound' });
+    const { happened, record } = await startExec(missing);
+    expect(happened).toEqual(['head', 'started', expect.stringMatching(/^wrote exec failed: no such program/), 'ended']);
+    expect(record).toMatchObject({ state: 'ended', exitCode: 127 });
+    expect((await startExec(new HyprError('GUEST_EXEC', 'no right'))).record.exitCode).toBe(126);
+  });
+
+  it('answers one that is detached once it runs', async () => {
+    expect((await startExec('runs', { Detach: true })).happened).toEqual(['started', 'exec_start', '200', 'exec_die']);
   });
 });

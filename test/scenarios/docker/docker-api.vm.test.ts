@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
@@ -157,6 +157,13 @@ describe("docker's Engine API", () => {
     expect(await must('ps', '-a', '--filter', 'label=a=b', '--format', '{{.Names}} {{.State}}')).toBe('dapi-made created');
     expect(await must('start', '-a', 'dapi-made')).toBe('made before');
     expect(await must('wait', 'dapi-made')).toBe('0');
+    // At rest: out of it, what it has, what changed.
+    await must('cp', 'dapi-made:/etc/made', join(dir, 'made-back'));
+    expect(readFileSync(join(dir, 'made-back'), 'utf8')).toBe('made before\n');
+    await must('export', '-o', join(dir, 'made.tar'), 'dapi-made');
+    expect(execFileSync('tar', ['-xOf', join(dir, 'made.tar'), 'etc/made'], { encoding: 'utf8' })).toBe('made before\n');
+    expect((await must('diff', 'dapi-made')).split('\n')).toContain('A /etc/made');
+    expect(await must('ps', '-a', '--filter', 'name=dapi-made', '--format', '{{.State}}')).toBe('exited');
     await must('rm', 'dapi-made');
   });
 
@@ -165,7 +172,8 @@ describe("docker's Engine API", () => {
     // The head is there once it listens.
     const [response] = (await once(listening, 'response')) as [http.IncomingMessage];
     response.on('error', () => {});
-    const made = mustHypr(['run', '--rm', '--name', 'dapi-kept', 'busybox', 'true'], { env });
+    writeFileSync(join(dir, 'labels'), 'from=a-file\n');
+    const made = mustHypr(['run', '--rm', '--name', 'dapi-kept', '--label-file', join(dir, 'labels'), 'busybox', 'true'], { env });
     const actions: string[] = [];
     // It hands on the errors of its input, also when nobody reads it any more.
     const lines = createInterface({ input: response }).on('error', () => {});
@@ -210,6 +218,16 @@ describe("docker's Engine API", () => {
     await once(server, 'exit');
     server = await serve();
     expect(await must('exec', 'dapi', 'echo', 'still here')).toBe('still here');
+    // What happened before is told by the one that was not there.
+    const past = ['events', '--since', '1h', '--until', '0s', '--filter', 'container=dapi-kept'];
+    const told = 'create\nstart\ndie\ndestroy';
+    expect(await must(...past, '--filter', 'label=from=a-file', '--format', '{{.Action}}')).toBe(told);
+    expect(await mustHypr(['system', ...past, '--format', '{{.Action}}'], { env })).toBe(`${told}\n`);
+    expect(await must('events', '--since', '1h', '--until', '0s', '--filter', 'network=dapi-net', '--format', '{{.Action}}')).toBe(
+      'create',
+    );
+    writeFileSync(join(dir, 'variables'), 'FROM_FILE=yes\n');
+    expect(await mustHypr(['exec', '--env-file', join(dir, 'variables'), 'dapi', 'printenv', 'FROM_FILE'], { env })).toBe('yes\n');
     await must('rm', '-f', 'dapi');
     await must('network', 'rm', 'dapi-net');
     await must('volume', 'rm', 'dapi-data');
@@ -218,6 +236,8 @@ describe("docker's Engine API", () => {
   test('images: history, tag, save and load, the classic build', async () => {
     writeFileSync(join(dir, 'Dockerfile'), 'FROM busybox\nENV BUILT=yes\nCMD ["printenv", "BUILT"]\n');
     expect(await must('build', '-t', 'dapi/built', '-f', join(dir, 'Dockerfile'), dir)).toContain('Successfully tagged dapi/built');
+    // The same by hypr is what is there already.
+    expect(await mustHypr(['builder', 'build', '-q', '-t', 'dapi/built', dir], { env })).toMatch(/^sha256:[0-9a-f]{64}\n$/);
     expect(await must('run', '--rm', 'dapi/built')).toBe('yes');
     await must('save', '-o', join(dir, 'images.tar'), 'dapi/built');
     await must('rmi', 'dapi/built');

@@ -4,6 +4,7 @@ import { scopeOf } from '../../../../engine/docker/inside/scope.ts';
 import { scopedView } from '../../../../engine/docker/inside/scoped-view.ts';
 import { dockerRoutes } from '../../../../engine/docker/routes/index.ts';
 import { inspectReplica } from '../../../../engine/docker/shapes/container.ts';
+import type { RecordedEvent } from '../../../../engine/model/events.ts';
 import type { Image, ImageApi, NetworkDetail, ObjectApi, ReplicaDetail, VolumeDetail } from '../../../../engine/model/types.ts';
 import { serviceNotices } from '../../../../engine/resolve/service-notices.ts';
 import { FakeHost } from '../fake-host.ts';
@@ -18,6 +19,11 @@ interface Own {
   readonly access?: 'read' | 'full';
   readonly volumes?: string[];
 }
+
+const eventOf = ({ stack, status }: ReplicaDetail): RecordedEvent => ({
+  ...{ time: 1, type: 'container', action: 'start', id: status.id, attributes: { ...status.labels, name: status.name }, stack },
+  service: status.service,
+});
 
 const machine = (stack: string, name: string, own: Own = {}): ReplicaDetail =>
   ({
@@ -106,10 +112,18 @@ describe('the scope of a machine with docker’s socket', () => {
     let recorded = [marked, foreign];
     const view = scopedView(scopeOf(machine('r', 'ryuk', { standalone: true, labels: session })));
     view.objects?.({ replicas: () => recorded } as unknown as ObjectApi);
-    expect(view.sees?.(marked.status, 'x')).toBe(true);
-    expect(view.sees?.(foreign.status, 'y')).toBe(false);
+    expect(view.sees?.(eventOf(marked))).toBe(true);
+    expect(view.sees?.(eventOf(foreign))).toBe(false);
     recorded = [];
-    expect(view.sees?.(marked.status, 'x')).toBe(true);
+    expect(view.sees?.(eventOf(marked))).toBe(true);
+  });
+
+  test('has no events of networks, images and volumes, which may be anybody’s', () => {
+    const own = machine('shop', 'panel');
+    const view = scopedView(scopeOf(own));
+    expect(view.sees?.(eventOf(machine('shop', 'db')))).toBe(true);
+    expect(view.sees?.(eventOf(machine('bank', 'db')))).toBe(false);
+    expect(view.sees?.({ ...eventOf(own), type: 'network', stack: '' })).toBe(false);
   });
 
   test('is everything only where the file says so', () => {
