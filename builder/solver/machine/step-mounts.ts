@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Cleanup } from '../../../base/cleanup.ts';
+import { withDeadline } from '../../../base/deadline.ts';
 import type { FileSpec, StepMount } from '../../../guest/types.ts';
 import type { BuildMachine } from '../../model/types.ts';
 import { serveAgent } from '../../ssh/agent.ts';
@@ -21,18 +22,22 @@ export interface StepMounts {
   readonly mounts: readonly StepMount[];
   /** Environment variables of the mounts: secrets and the SSH agent's socket. */
   readonly env: readonly string[];
-  /** Unmounts all of them after the program; the caches are then consistent on the host. */
+  /**
+   * Unmounts all of them after the program; the caches are then consistent on the host. It is carried through when the build is cancelled
+   * meanwhile. Where a step fails its machine is ended instead, which unmounts them too.
+   */
   release(): Promise<void>;
 }
 
 const DEFAULT_SECRET_MODE = 0o400;
 const DEFAULT_SOCKET_MODE = 0o600;
+const RELEASE_MS = 180_000;
 
 /** Mounts everything that a step needs in its machine. Throws StepFault, VMM_START, GUEST_REFUSED. */
 export const openStepMounts = async (input: StepMountsInput): Promise<StepMounts> => {
-  const { machine, mounts, script, signal } = input;
+  const { machine, mounts, script } = input;
   const cleanup = new Cleanup();
-  const disks = new Map<string, string>();
+  const disks = new Map<string, PluggedCache>();
   const made: StepMount[] = [];
   for (const [index, prepared] of mounts.entries()) {
     const mount = await makeMount(input, prepared, { index, cleanup, disks });
@@ -45,20 +50,32 @@ export const openStepMounts = async (input: StepMountsInput): Promise<StepMounts
     made.push({ kind: 'file', target: path, ...file });
   }
   made.sort((a, b) => (a.target === b.target ? 0 : a.target < b.target ? -1 : 1));
-  const release = async () => {
-    if (made.length > 0) {
-      await machine.guest.releaseStep([...disks.values()], signal);
-    }
-    await cleanup.run();
-  };
+  const release = () =>
+    withDeadline({ ms: RELEASE_MS, what: 'taking away what a step had mounted' }, async (limit) => {
+      if (made.length > 0) {
+        await machine.guest.releaseStep(
+          [...disks.values()].map(({ serial }) => serial),
+          limit,
+        );
+      }
+      for (const { unplug } of disks.values()) {
+        await unplug(limit);
+      }
+      await cleanup.run();
+    });
   return { mounts: made, env: variables(mounts), release };
 };
+
+interface PluggedCache {
+  readonly serial: string;
+  readonly unplug: (signal: AbortSignal) => Promise<void>;
+}
 
 interface Making {
   readonly index: number;
   readonly cleanup: Cleanup;
-  /** Cache file → serial of its disk. */
-  readonly disks: Map<string, string>;
+  /** By the cache's file. */
+  readonly disks: Map<string, PluggedCache>;
 }
 
 const makeMount = async (input: StepMountsInput, prepared: PreparedMount, making: Making): Promise<StepMount | undefined> => {
@@ -85,16 +102,15 @@ const makeMount = async (input: StepMountsInput, prepared: PreparedMount, making
   return mount.type === 'tmpfs' ? { kind: 'tmpfs', target, ...(mount.size === undefined ? {} : { size: mount.size }) } : undefined;
 };
 
-const plugCache = async ({ machine, signal }: StepMountsInput, file: string, { disks, cleanup }: Making): Promise<string> => {
+const plugCache = async ({ machine, signal }: StepMountsInput, file: string, { disks }: Making): Promise<string> => {
   const known = disks.get(file);
   if (known !== undefined) {
-    return known;
+    return known.serial;
   }
   const serial = `c${createHash('sha256').update(file).digest('hex').slice(0, 16)}`;
   await machine.makeDisk(file, signal);
   const plugged = await machine.plugDisk({ serial, path: file, format: 'raw', readOnly: false }, signal);
-  cleanup.defer(() => plugged.unplug(signal));
-  disks.set(file, serial);
+  disks.set(file, { serial, unplug: (limit) => plugged.unplug(limit) });
   return serial;
 };
 

@@ -1,6 +1,6 @@
 import { HyprError } from '../../../base/errors.ts';
 import { logger } from '../../../base/log.ts';
-import { CONTEXT_CHANGED } from '../../context/context-tree.ts';
+import { CONTEXT_CHANGED } from '../../context/context-errors.ts';
 import type { BuildContext } from '../frame/build-context.ts';
 
 const log = logger('build');

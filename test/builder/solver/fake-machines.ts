@@ -50,6 +50,8 @@ export class FakeMachine {
   closed = false;
   /** Called for each layer that is frozen; may throw. */
   onPush: () => void = () => {};
+  /** Called when what a step had mounted is taken away. */
+  onRelease: () => void = () => {};
   #upper: Record<string, string> = {};
   #kill: () => void = () => {};
   readonly #program: Program;
@@ -98,6 +100,7 @@ export class FakeMachine {
       },
       releaseStep: (disks) => {
         this.released.push(disks);
+        this.onRelease();
         return Promise.resolve();
       },
       relay: (place) => {
@@ -180,9 +183,9 @@ export class FakeMachines implements BuildMachines {
       plugDisk: (disk: BuildDisk) => {
         machine.plugged.push(disk);
         return Promise.resolve({
-          unplug: () => {
+          unplug: async (signal: AbortSignal) => {
+            signal.throwIfAborted();
             machine.plugged.splice(machine.plugged.indexOf(disk), 1);
-            return Promise.resolve();
           },
         });
       },

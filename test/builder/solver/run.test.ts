@@ -367,6 +367,15 @@ describe('RUN --mount', () => {
     expect(shop.machines.started).toHaveLength(1);
   });
 
+  it('cache: its disk is taken out also when the build is cancelled meanwhile', async () => {
+    const controller = new AbortController();
+    shop.machines.onStart = (machine) => {
+      machine.onRelease = () => controller.abort();
+    };
+    await shop.build('FROM busybox\nRUN --mount=type=cache,target=/c x\n', {}, controller.signal).catch(() => {});
+    expect(shop.machines.started.map(({ released, plugged }) => [released.length, plugged])).toEqual([[1, []]]);
+  });
+
   it('cache: locked ones wait, private ones take another', async () => {
     let most = 0;
     const now = new Map<string, number>();
