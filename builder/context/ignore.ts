@@ -7,7 +7,11 @@ interface Rule {
   readonly negated: boolean;
   /** The pattern's literal start, to decide whether a negation can lie below a folder. */
   readonly literal: string;
+  /** Matches whatever is in the root folder. */
+  readonly isEverything: boolean;
 }
+
+const EVERYTHING: ReadonlySet<string> = new Set(['*', '**', '**/*']);
 
 const MAX_FILE = 1024 * 1024;
 
@@ -30,6 +34,14 @@ export class IgnoreRules {
   /** Whether a path (without a leading slash) is excluded: a match on a parent folder counts, and later rules override earlier ones. */
   excludes(path: string): boolean {
     return this.#rules.length > 0 && this.#matchAll(path).excluded;
+  }
+
+  /** Whether nothing of a file or a folder is left, as far as patterns alone can tell; the empty path is the root folder. */
+  excludesAll(path: string): boolean {
+    if (path === '') {
+      return !this.#hasNegation && this.#rules.some(({ isEverything }) => isEverything);
+    }
+    return this.excludes(path) && !this.mayIncludeBelow(path);
   }
 
   /** Whether a negated pattern may include something below an excluded folder again. */
@@ -105,7 +117,8 @@ const parseRule = (line: string, where: { file: string; line: number }): Rule =>
   const cleaned = posix.normalize(written).replace(/\/$/, '').replace(/^\/+/, '');
   const pattern = cleaned === '' ? '.' : cleaned;
   try {
-    return { glob: compileGlob(pattern, { globstar: true }), negated, literal: /^[^*?[\\]*/.exec(pattern)?.[0] ?? '' };
+    const literal = /^[^*?[\\]*/.exec(pattern)?.[0] ?? '';
+    return { glob: compileGlob(pattern, { globstar: true }), negated, literal, isEverything: EVERYTHING.has(pattern) };
   } catch (error) {
     if (error instanceof PatternFault) {
       throw new HyprError('DOCKERFILE_SYNTAX', `malformed pattern "${line}"`, { where });

@@ -63,7 +63,7 @@ export const runChecks = async (
   const rules = isRemoteSource(request.context)
     ? undefined
     : await readIgnoreRules(request.context, request.dockerfile).catch(() => undefined);
-  const isIgnored = rules === undefined ? {} : { isIgnored: (path: string) => rules.excludes(path) };
+  const isIgnored = rules === undefined ? {} : { isIgnored: (path: string) => rules.excludesAll(path) };
   return checkDockerfile({ dockerfile, buildArgs: request.buildArgs, ...bases, ...isIgnored });
 };
 

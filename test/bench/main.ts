@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { cpus, homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -10,6 +10,7 @@ import { chooseVmm } from '../../vmm/host/probe.ts';
 import { runProbeGuest } from '../../vmm/host/probe-guest.ts';
 import { needToolchain } from '../../vmm/toolchain/index.ts';
 import { benchApi } from './api.ts';
+import { benchBuild } from './build.ts';
 import { measureClones } from './clones.ts';
 import { benchCompose, benchConfig, benchHostile } from './compose.ts';
 import { benchData } from './data/data.ts';
@@ -268,50 +269,16 @@ const benchShop = async (): Promise<void> => {
   }
 };
 
-const STEPS = 10;
-const STAGES = 12;
-const FILES = 10_000;
-
-/** What a build costs beside the commands of its steps: ten trivial RUN, twelve stages, a large context. */
-const benchBuild = async (): Promise<void> => {
+const benchBuilds = async (): Promise<void> => {
   const home = await makeHome();
-  const context = await mkdtemp(join(tmpdir(), 'hypr-bench-'));
   const registry = await serveFixtures(['busybox']);
   const env = { HYPR_HOME: home, HYPR_REGISTRY_MIRRORS: registry.mirrors };
-  const build = async (file: string, ...args: string[]) => {
-    await writeFile(join(context, 'Dockerfile'), file);
-    return (await timed(hypr, ['build', '-q', ...args, context], env)).seconds;
-  };
-  const count = (length: number, line: (index: number) => string) => Array.from({ length }, (_, index) => line(index)).join('\n');
   try {
     await timed(hypr, ['setup'], env);
-    const steps = `FROM busybox\n${count(STEPS, (index) => `RUN echo ${index} > /f${index}`)}\n`;
-    report('build-ten-run', 's', await repeat(3, () => build(steps, '--no-cache')));
-    report('build-ten-run-cached', 's', await repeat(5, () => build(steps)));
-    const mounted = `FROM busybox\n${count(STEPS, (index) => `RUN --mount=type=cache,target=/c --mount=target=/ctx,source=Dockerfile echo ${index} >> /c/f`)}\n`;
-    report('build-ten-run-with-mounts', 's', await repeat(3, () => build(mounted, '--no-cache')));
-    const stages = `${count(STAGES, (index) => `FROM busybox AS s${index}\nRUN echo ${index} > /f`)}\nFROM scratch\n${count(STAGES, (index) => `COPY --from=s${index} /f /f${index}`)}\n`;
-    report('build-twelve-stages', 's', await repeat(2, () => build(stages, '--no-cache')));
-    for (let index = 0; index < FILES; index++) {
-      const folder = join(context, 'files', String(index % 100));
-      await mkdir(folder, { recursive: true });
-      await writeFile(join(folder, String(index)), `file ${index}\n`);
-    }
-    const copy = 'FROM busybox\nCOPY files /files\n';
-    report('build-ten-thousand-files', 's', await repeat(3, () => build(copy)));
-    let change = 0;
-    report(
-      'build-ten-thousand-files-one-changed',
-      's',
-      await repeat(3, async () => {
-        change += 1;
-        await writeFile(join(context, 'files', '0', '0'), `changed ${change}\n`);
-        return build(copy);
-      }),
-    );
+    await benchBuild({ hypr, env, report, time: async (file, args, own) => (await timed(file, args, own)).seconds });
   } finally {
     await registry.close();
-    await Promise.all([home, context].map((folder) => rm(folder, { recursive: true, force: true })));
+    await rm(home, { recursive: true, force: true });
   }
 };
 
@@ -428,7 +395,7 @@ const BENCHES: Record<string, () => Promise<unknown>> = {
   pull: benchPull,
   'pull-files': benchPullFiles,
   registry: benchRegistry,
-  build: benchBuild,
+  build: benchBuilds,
   shop: benchShop,
   edge: benchEdge,
   api: () => benchApi(hypr, makeHome),

@@ -129,14 +129,16 @@ const findIgnored = (input: CheckInput): Found[] => {
         if (instruction.kind !== 'add' && (instruction.kind !== 'copy' || instruction.from !== undefined)) {
           return undefined;
         }
-        const source = instruction.sources.find((path) => isPlainPath(path) && isIgnored(posix.normalize(`/${path}`).slice(1)));
+        const source = instruction.sources.find(
+          (path) => isPlainPath(path) && isIgnored(posix.normalize(`/${path}`).replace(/^\/|\/$/g, '')),
+        );
         const verb = instruction.kind === 'add' ? 'Add' : 'Copy';
         return source === undefined ? undefined : `Attempting to ${verb} file ${quote(source)} that is excluded by .dockerignore`;
       });
 };
 
-/** Not a pattern, a variable, a URL or the whole context. */
-const isPlainPath = (path: string): boolean => !/[*?[$\\:]/.test(path) && posix.normalize(`/${path}`) !== '/';
+/** Not a pattern, a variable or a URL. */
+const isPlainPath = (path: string): boolean => !/[*?[$\\:]/.test(path);
 
 const eachPort = (input: CheckInput, find: (port: string) => string | undefined): Found[] =>
   input.dockerfile.stages.flatMap(({ instructions }) =>

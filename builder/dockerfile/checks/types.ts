@@ -16,7 +16,7 @@ export interface CheckInput {
   readonly baseEnv?: (stage: Stage) => ReadonlySet<string> | undefined;
   /** The platform of a stage's base image and the expected one, if the image was inspected. */
   readonly basePlatform?: (stage: Stage) => BasePlatform | undefined;
-  /** Whether .dockerignore excludes a path of the context. */
+  /** Whether .dockerignore leaves nothing of a path of the context; the empty path is all of it. */
   readonly isIgnored?: (path: string) => boolean;
 }
 

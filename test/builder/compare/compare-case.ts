@@ -69,7 +69,7 @@ const build = async (
   const since = Math.floor(Date.now() / 1000) - RECENT;
   const began = performance.now();
   try {
-    await run(program, ['build', '-q', '-t', tag, ...one.args, folder]);
+    await run(program, ['build', '-q', '-t', tag, ...one.args, '.'], { cwd: folder });
   } catch (error) {
     return { error: error instanceof Error ? error.message : String(error), ms: performance.now() - began };
   }

@@ -55,11 +55,21 @@ const DECLARED: readonly Declared[] = [
   // 0.13 takes what is no octal number for no --chmod; later ones, as hypr, for a mode in letters.
   { id: 'a mode in letters', pattern: /^file [^:]*: docker file 0644 (.*) \| hypr file 0\d{3} \1$/, needs: /--chmod=[ugoa+=-]/ },
   // docker's store reads one attribute back out of a layer, security.capability; hypr, as containerd's store, keeps what the archive has.
-  { id: 'attributes of an archive', pattern: /^file [^:]*: docker (.*) \| hypr \1 user\.note=\w+$/, needs: /^ADD /m },
+  {
+    id: 'attributes of an archive',
+    pattern: /^file [^:]*: docker (.*?)( security\.capability=\w+)?( = [^|]*)? \| hypr \1\2 user\.note=\w+\3$/,
+    needs: /^ADD /m,
+  },
+  // docker gives each hard link of an archive its owner after the attributes, and the kernel takes the file's capabilities away then.
+  {
+    id: 'capabilities of a file with hard links',
+    pattern: /^file [^:]*: docker (.*?)( = [^|]*)? \| hypr \1 security\.capability=\w+(?: user\.note=\w+)?\2$/,
+    needs: /^ADD /m,
+  },
   // BuildKit after 0.13 gives what an archive holds the owner that is asked for, as hypr does.
   {
     id: 'the owner of an archive',
-    pattern: /^file own\/x.*: docker (\S+ \d*) \d+:\d+ (.*) \| hypr \1 5:6 \2( user\.note=\w+)?$/,
+    pattern: /^file [^:]*: docker (\S+ \d*) \d+:\d+ (.*) \| hypr \1 5:6 \2( user\.note=\w+)?$/,
     needs: /^ADD --chown/m,
   },
   // Only BuildKit after 0.13 has them without a syntax line, as hypr has.

@@ -21,6 +21,9 @@ const SOURCES = [
   'nothing*',
 ];
 
+/** Of the context, where it has one. */
+const ARCHIVE = 'd/archive';
+
 /** COPY, ADD or WORKDIR. */
 export const fileInstruction = (random: Random, stage: number, paths: readonly string[]): string => {
   const roll = random.below(100);
@@ -29,6 +32,9 @@ export const fileInstruction = (random: Random, stage: number, paths: readonly s
   }
   if (roll < 22) {
     return document(random);
+  }
+  if (roll < 30 && paths.includes(ARCHIVE)) {
+    return `ADD ${random.pick(['', '--chown=5:6 ', '--chmod=700 '])}${ARCHIVE} ${random.pick(['/arch/', '/arch/x', '/t', 'rel/'])}`;
   }
   const flags = [
     ...(random.chance(0.25) ? [`--chown=${random.pick(['1000:1000', 'daemon', 'root:daemon', '7', '65534:0'])}`] : []),
@@ -39,10 +45,11 @@ export const fileInstruction = (random: Random, stage: number, paths: readonly s
   const target = flags.includes('--link') ? `/linked${random.below(1000)}/` : random.pick(TARGETS);
   const fromStage = stage > 0 && random.chance(0.35);
   const source = fromStage
-    ? random.pick(['/etc', '/etc/passwd', '/etc/*', '/bin/sh', '/', '/etc/'])
+    ? random.pick(['/etc', '/etc/passwd', '/etc/*', '/bin/sh', '/', '/etc/', '/arch', '/t', '/run-made/'])
     : random.pick(random.chance(0.4) && paths.length > 0 ? paths : SOURCES);
-  const from = fromStage ? [`--from=s${random.below(stage)}`] : [];
-  const verb = fromStage || random.chance(0.85) ? 'COPY' : 'ADD';
+  const fromContext = !fromStage && random.chance(0.1);
+  const from = fromStage ? [`--from=s${random.below(stage)}`] : fromContext ? ['--from=extra'] : [];
+  const verb = from.length > 0 || random.chance(0.85) ? 'COPY' : 'ADD';
   if (source.startsWith('[') || source.includes(' ')) {
     const names = source.startsWith('[') ? (JSON.parse(source) as string[]) : [source, '/blank/'];
     return [verb, ...flags, ...from, JSON.stringify(flags.includes('--link') ? [names[0], target] : names)].join(' ');
@@ -51,6 +58,9 @@ export const fileInstruction = (random: Random, stage: number, paths: readonly s
 };
 
 const document = (random: Random): string => {
+  if (random.chance(0.2)) {
+    return `COPY <<one <<"two words" /docs/\n$PLAIN\none\n$PLAIN\ntwo words`;
+  }
   const quote = random.chance(0.3) ? "'" : '';
   const dash = random.chance(0.3) ? '-' : '';
   const chmod = random.chance(0.4) ? `--chmod=${random.pick(['755', '600'])} ` : '';
@@ -84,10 +94,13 @@ const LEAVES = ['f', 'g', 'link', 'odd name', 'sub'];
 export const runInstruction = (random: Random, stage: number): string => {
   const count = 1 + random.below(6);
   const steps = Array.from({ length: count }, () => step(random));
-  const mounts = random.chance(0.2) ? ` ${mount(random, stage)}` : '';
-  const form = random.below(10);
+  const mounts = Array.from({ length: random.pick([0, 0, 0, 1, 1, 3]) }, () => ` ${mount(random, stage)}`).join('');
+  const form = random.below(12);
   if (form === 0) {
     return `RUN${mounts} ["/bin/sh", "-c", ${JSON.stringify(steps.join('; '))}]`;
+  }
+  if (form > 9) {
+    return `RUN${mounts} <<EOF\n#!/bin/sh\n${steps.join('\n')}\nEOF`;
   }
   return form < 3 ? `RUN${mounts} <<EOF\n${steps.join('\n')}\nEOF` : `RUN${mounts} ${steps.join('; ')}`;
 };
@@ -100,7 +113,15 @@ const mount = (random: Random, stage: number): string =>
     'type=bind,target=/ctx',
     'target=/ctx',
     'type=bind,source=d,target=/ctx,rw',
+    'type=cache,target=/cache/shared,id=one,sharing=locked',
+    'type=cache,target=cached',
+    'type=tmpfs,target=/t',
+    'type=bind,source=d/sub,target=/run-made/d',
+    'type=bind,from=extra,target=/ctx/deep',
     'type=secret,id=absent',
+    'type=secret,id=given',
+    'type=secret,id=given,target=/ctx/secret,mode=0444,uid=5',
+    'type=secret,id=given,env=SECRET',
     ...(stage > 0 ? ['type=bind,from=s0,target=/other', 'from=s0,source=/etc,target=/other/etc'] : []),
   ])}`;
 
@@ -131,6 +152,13 @@ const step = (random: Random): string => {
     () => `cp -a /etc ${folder}/etc-copy`,
     () => `mkfifo ${a}`,
     () => `mknod ${a} c 1 3`,
+    () => `ln ${a} /other-link; chmod 640 ${a}`,
+    () => `touch ${folder}/"$(printf 'n\\377')"; mv ${folder}/n* ${b}`,
+    () => `cp -a /arch ${folder}/arch; mv /arch/x ${folder}`,
+    () => `chmod 711 /arch/x/file; chown 8 /arch/file`,
+    () => `mkdir -p ${folder}/deep/er && rm -rf ${folder}/deep && ln -s /t ${folder}/deep`,
+    () => `mv ${folder} /moved; mkdir -p ${folder}`,
+    () => `cat /run/secrets/given /ctx/secret > ${a}; echo "$SECRET" > ${b}`,
     () => `echo more >> /etc/passwd`,
     () => `rm /etc/group`,
     () => `echo x > /etc/hosts.mine; echo ${random.below(9)} > ${a}`,

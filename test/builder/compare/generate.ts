@@ -3,7 +3,7 @@ import { randomNumbers } from '../../support/seed.ts';
 import { fileInstruction, metadataInstruction, runInstruction } from './fragments.ts';
 import { type ContextItem, generateContext } from './write-context.ts';
 
-/** One comparison: a context, a Dockerfile, and the words between `build` and the context. */
+/** One comparison: a context, a Dockerfile, and the words between `build` and the context, which start from its folder. */
 export interface BuildCase {
   readonly name: string;
   readonly context: readonly ContextItem[];
@@ -37,6 +37,11 @@ export const generateCase = ({ seed, index, base, runs }: GenerateOptions): Buil
     ...(random.chance(0.1) ? ['--target', `s${random.below(stages)}`] : []),
     ...(random.chance(0.1) ? ['--build-arg', 'HTTP_PROXY=http://proxy.test:1'] : []),
   ];
+  const needs = lines.join('\n');
+  args.push(
+    ...(/from=extra/.test(needs) ? ['--build-context', 'extra=e'] : []),
+    ...(/id=given/.test(needs) ? ['--secret', 'id=given,src=Dockerfile'] : []),
+  );
   return { name: `case-${seed}-${index}`, context, ignore: ignoreFile(random), dockerfile: `${lines.join('\n')}\n`, args };
 };
 

@@ -1,4 +1,6 @@
 import { gunzipSync, zstdCompressSync } from 'node:zlib';
+import { END_MARK } from '../../../base/tar/block.ts';
+import { encodeHeader, PLAIN_FILE } from '../../../base/tar/header.ts';
 import type { BuildCase } from './generate.ts';
 import type { ContextItem } from './write-context.ts';
 
@@ -80,6 +82,11 @@ const ODD: ReadonlyArray<readonly [name: string, dockerfile: string, more?: Part
     'add-tar-flags',
     'FROM BASE\nADD --chown=5:6 p.tar /own/\nADD --chmod=700 p.tar.gz /mode/\nCOPY p.tar.gz /copied/',
     { context: archives() },
+  ],
+  [
+    'capabilities',
+    'FROM BASE AS s\nADD caps.tar /tar/\nRUN mv /tar/cap /moved && ln /moved /twin && cp -a /moved /copied\nFROM BASE\nADD caps.tar /own/\nCOPY --from=s /moved /copied /to/\nCOPY --from=s --chown=5:6 /moved /owned\nCOPY --from=s --chmod=700 /moved /mode',
+    { context: [file('caps.tar', capabilities())] },
   ],
   ['add-zstd', 'FROM BASE\nADD p.tar.zst /zst/', { context: [file('p.tar.zst', zstdCompressSync(tar()))] }],
   [
@@ -168,6 +175,15 @@ function archives(): ContextItem[] {
     // The content counts, not the name.
     file('named.txt', bytes(GZIP)),
   ];
+}
+
+/** A tar with one file that has a capability and a user attribute. */
+function capabilities(): Buffer {
+  const xattrs = new Map([
+    ['security.capability', Buffer.from('0100000200040000000000000000000000000000', 'hex')],
+    ['user.note', Buffer.from('n')],
+  ]);
+  return Buffer.concat([encodeHeader({ ...PLAIN_FILE, name: 'cap', mode: 0o755, mtime: TIME, size: 0, xattrs }), END_MARK]);
 }
 
 /** All of them, in order. */

@@ -1,8 +1,9 @@
 import { chmod, link, lutimes, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Random } from '../../support/random.ts';
+import { randomArchive } from './random-archive.ts';
 
-/** One thing of a build context. Paths are bytes: a name need not be UTF-8. */
+/** One thing of a build context. */
 export type ContextItem =
   | { readonly kind: 'file'; readonly path: string; readonly text: string | Uint8Array; readonly mode: number; readonly time: number }
   | { readonly kind: 'dir'; readonly path: string; readonly mode: number; readonly time: number }
@@ -47,6 +48,9 @@ export const generateContext = (random: Random): ContextItem[] => {
   }
   if (random.chance(0.5) && files.length > 0) {
     items.push({ kind: 'hardlink', path: `${random.pick(['', 'd/', 'e/'])}twin`, target: random.pick(files) });
+  }
+  if (random.chance(0.3)) {
+    items.push({ kind: 'file', path: 'd/archive', text: randomArchive(random), mode: 0o644, time: timeOf(random) });
   }
   if (random.chance(0.1)) {
     items.push({ kind: 'file', path: random.pick(ODD_NAMES), text: 'odd', mode: 0o644, time: timeOf(random) });

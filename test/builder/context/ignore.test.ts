@@ -109,6 +109,18 @@ describe('.dockerignore', () => {
     expect(parseIgnoreFile('*\n!**/x', 'f').mayIncludeBelow('any')).toBe(true);
   });
 
+  // Reports about BuildKit's check: moby/moby 52125, moby/buildkit 6512, 6926 and 7125.
+  it('knows of what nothing is left', () => {
+    const left = (text: string, path: string) => !parseIgnoreFile(text, 'f').excludesAll(path);
+    expect([left('*\n!sub/file', 'sub'), left('*\n!*.go', ''), left('.*\n', ''), left('', '')]).toEqual([true, true, true, true]);
+    expect([left('*\n!sub/file', 'other'), left('secret\n!docs', 'secret'), left('*\n', ''), left('*\n', 'sub')]).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ]);
+  });
+
   const path = fc.stringMatching(/^[ab.]{1,3}(\/[ab.]{1,3}){0,3}$/).filter((text) => !/(^|\/)\.{1,2}(\/|$)/.test(text));
   const pattern = fc.stringMatching(/^!?[ab*?./[\]^\\-]{1,8}$/);
 

@@ -132,6 +132,12 @@ test('what is not known is not checked', () => {
   ]);
 });
 
+test('a copy of the whole context is checked too', () => {
+  expect(shown('FROM a\nCOPY . /\n', { isIgnored: (path) => path === '' })).toEqual([
+    'CopyIgnoredFile:2: Attempting to Copy file "." that is excluded by .dockerignore',
+  ]);
+});
+
 test('checks are left out for the file, for one instruction, and by the build argument', () => {
   const file = 'FROM a as b\nCMD x\n';
   expect(shown(`# check=skip=JSONArgsRecommended,StageNameCasing\n${file}`)).toHaveLength(1);
