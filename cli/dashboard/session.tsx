@@ -35,6 +35,7 @@ export class DashboardSession {
   #end: (ending: Ending) => void = () => {};
   #hasEnded = false;
   #rows = 20;
+  #ticking: NodeJS.Timeout | undefined;
   /** While a shell, a program or the plain lines have the terminal. */
   #lent: Promise<void> | undefined;
   #urlsAreOld = false;
@@ -88,16 +89,18 @@ export class DashboardSession {
   /** Resolves when the normal screen is restored. */
   async run({ up, watch }: { readonly up: boolean; readonly watch: boolean }): Promise<Ending> {
     const watched = this.#watch(up);
-    const unsubscribe = this.#model.subscribe(() => this.#history.look(this.#model.view, this.#rows));
+    const unsubscribe = this.#model.subscribe(() => {
+      this.#history.look(this.#model.view, this.#rows);
+      this.#tickWhileWaiting();
+    });
     const started = (up ? this.#operations.up() : Promise.resolve())
       .then(() => (watch ? this.#operations.watch() : undefined))
       .catch((error) => this.#end({ how: 'failed', error }));
-    const ticking = setInterval(() => this.#tick(), TICK_MS);
     try {
       this.#screen.enter();
       return await this.#ended;
     } finally {
-      clearInterval(ticking);
+      clearTimeout(this.#ticking);
       this.#screen.leave();
       unsubscribe();
       this.#over.abort(new HyprError('HYPR_CANCELLED', 'the dashboard was closed'));
@@ -105,11 +108,14 @@ export class DashboardSession {
     }
   }
 
-  /** What is waited for says for how long, also where nothing happens. */
-  #tick(): void {
-    const waits = (state: string): boolean => state === 'starting' || state === 'restarting' || state === 'stopping';
-    if (this.#model.operation !== undefined || [...this.#model.replicas.values()].some(({ state }) => waits(state))) {
-      this.#model.touch();
+  /** What is waited for says for how long, also where nothing happens: a frame draws the next one, until nothing is waited for. */
+  #tickWhileWaiting(): void {
+    const waits = ({ state }: ReplicaStatus): boolean => state === 'starting' || state === 'restarting' || state === 'stopping';
+    if (this.#model.operation !== undefined || [...this.#model.replicas.values()].some(waits)) {
+      this.#ticking ??= setTimeout(() => {
+        this.#ticking = undefined;
+        this.#model.touch();
+      }, TICK_MS);
     }
   }
 
@@ -129,8 +135,8 @@ export class DashboardSession {
       // There is a terminal, or no dashboard; Ink would draw nothing before the end where CI is set, as in containers of developers.
       interactive: true,
       patchConsole: true,
-      // Ink 6.8's incremental mode starts one row too low whenever the frame is not exactly as high as the terminal.
-      incrementalRendering: false,
+      // What changed, not the whole frame: a digit of a sample is some bytes to a terminal that may be far away.
+      incrementalRendering: true,
       maxFps: 30,
     });
     return () => app.unmount();
@@ -164,7 +170,7 @@ export class DashboardSession {
     const services =
       replicas === undefined ? [] : this.#model.sorted.filter(({ name }) => replicas.has(name)).map(({ service }) => service);
     const { tail, since, until } = range;
-    const options = { services: [...new Set(services)], follow: false, tail, since, until, index: undefined };
+    const options = { services: [...new Set(services)], follow: false, tail, since, until, index: undefined, earlier: true };
     for await (const record of this.#up.stack.logs(options, this.#over.signal)) {
       if (replicas?.has(record.replica) ?? true) {
         yield record;

@@ -130,7 +130,8 @@ export class StackClient implements Stack {
   async *logs(options: LogsOptions, signal?: AbortSignal): AsyncIterable<LogRecord> {
     const api = await this.#supervisorIfRunning();
     if (api === undefined) {
-      const sources = (await this.#store()).vms(this.name).map((vm) => ({ replica: vm.name, service: vm.service, number: vm.number }));
+      const vms = (await this.#store()).vms(this.name);
+      const sources = vms.map(({ name, service, number, createdAt }) => ({ replica: name, service, number, createdAt }));
       yield* readMerged(openLogStore(`${this.#paths.logs}/${this.name}`), sources, options);
       return;
     }

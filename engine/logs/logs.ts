@@ -1,26 +1,33 @@
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { isErrno } from '../../base/errors.ts';
 import type { LogRecord } from '../model/events.ts';
-import { isTorn, keepOldLog, MAX_FILE, OLD, type Owner, oldPath, parseLine } from './log-file.ts';
+import { isTorn, OLD, type Owner, oldPath, parseLine } from './log-file.ts';
 import { FileLogWriter, type LogWriter } from './log-writer.ts';
 
-/** The logs of a stack on disk. They survive the replacement of a replica and `down`. log-file.ts describes the format. */
+/**
+ * The logs of a stack on disk. They survive `down`, until there is a stack of that name again, and the replacement of a replica, whose
+ * successor goes on in the same file. log-file.ts describes the format.
+ */
 export interface LogStore {
-  /** Opens a replica's log for appending. `fresh` first moves the log of an earlier stack to another name. */
-  writer(replica: string, service: string, options: { fresh: boolean }): Promise<LogWriter>;
+  /** Opens a replica's log for appending. */
+  writer(replica: string, service: string): Promise<LogWriter>;
   /** The filtered lines of one replica, by time. */
   read(replica: string, service: string, options: ReadOptions): AsyncIterable<LogRecord>;
   /** Names of replicas that have a log, including replicas that no longer exist. */
   names(): Promise<string[]>;
+  /** Removes the logs of all replicas: they belong to a stack that was removed. */
+  clear(): Promise<void>;
 }
 
 export interface ReadOptions {
   readonly tail?: number | undefined;
   readonly since?: number | undefined;
   readonly until?: number | undefined;
+  /** Only runs that began since then, in milliseconds: those of the replica that was created then, not of one that it replaced. */
+  readonly createdAt?: number | undefined;
   /** Called for every line read, including lines that the filter leaves out. */
   readonly onRead?: ((record: LogRecord) => void) | undefined;
 }
@@ -28,11 +35,8 @@ export interface ReadOptions {
 export const openLogStore = (dir: string): LogStore => {
   const pathOf = (replica: string): string => join(dir, `${replica}.jsonl`);
   return {
-    async writer(replica, service, options) {
+    async writer(replica, service) {
       await mkdir(dir, { recursive: true, mode: 0o700 });
-      if (options.fresh) {
-        await keepOldLog(pathOf(replica));
-      }
       const file = await open(pathOf(replica), 'a', 0o600);
       if (await isTorn(pathOf(replica))) {
         await file.appendFile('\n');
@@ -44,6 +48,10 @@ export const openLogStore = (dir: string): LogStore => {
       const files = await readdir(dir).catch(() => [] as string[]);
       return files.filter((file) => file.endsWith('.jsonl') && !file.endsWith(OLD)).map((file) => file.slice(0, -'.jsonl'.length));
     },
+    async clear() {
+      const files = await readdir(dir).catch(() => [] as string[]);
+      await Promise.all(files.filter((file) => file.endsWith('.jsonl')).map((file) => rm(join(dir, file), { force: true })));
+    },
   };
 };
 
@@ -51,7 +59,7 @@ async function* readLog(path: string, owner: Owner, options: ReadOptions): Async
   const ring: LogRecord[] = [];
   for await (const record of readLines([oldPath(path), path], owner)) {
     options.onRead?.(record);
-    if ((options.since !== undefined && record.time < options.since) || (options.until !== undefined && record.time > options.until)) {
+    if (!isWanted(record, options)) {
       continue;
     }
     if (options.tail === undefined) {
@@ -66,13 +74,15 @@ async function* readLog(path: string, owner: Owner, options: ReadOptions): Async
   yield* ring;
 }
 
+const isWanted = ({ run, time }: LogRecord, { since, until, createdAt }: ReadOptions): boolean =>
+  // A run's number is the time at which it began.
+  (createdAt === undefined || (run ?? time) >= createdAt) &&
+  (since === undefined || time >= since) &&
+  (until === undefined || time <= until);
+
 async function* readLines(paths: readonly string[], owner: Owner): AsyncIterable<LogRecord> {
   for (const path of paths) {
     try {
-      // A rotated file is full-sized and belongs to this log; a smaller one belongs to an earlier stack.
-      if (path.endsWith(OLD) && (await stat(path)).size < MAX_FILE / 2) {
-        continue;
-      }
       for await (const line of createInterface({ input: createReadStream(path, 'utf8'), crlfDelay: Number.POSITIVE_INFINITY })) {
         const record = parseLine(line, owner);
         if (record !== undefined) {

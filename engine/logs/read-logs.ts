@@ -6,6 +6,8 @@ export interface LogSource {
   readonly replica: string;
   readonly service: string;
   readonly number: number;
+  /** When the replica was created, in milliseconds: what was printed before is of one that it replaced. Absent: all. */
+  readonly createdAt?: number;
 }
 
 /** Reads the logs of the chosen replicas, and of those that are chosen by name and are gone, merged by time. Each file is already in order, so this merges and does not sort. */
@@ -17,7 +19,10 @@ export async function* readMerged(
   const chosen = [...sources, ...(await goneSources(logs, sources, options))].filter((source) => isChosen(source, options));
   const heads = await Promise.all(
     chosen.map(async (source) => {
-      const iterator = logs.read(source.replica, source.service, options)[Symbol.asyncIterator]();
+      const iterator = logs.read(source.replica, source.service, {
+        ...options,
+        createdAt: options.earlier === true ? undefined : source.createdAt,
+      })[Symbol.asyncIterator]();
       return { iterator, next: await iterator.next() };
     }),
   );

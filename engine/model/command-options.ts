@@ -48,6 +48,8 @@ export interface LogsOptions {
   readonly since: number | undefined;
   readonly until: number | undefined;
   readonly index: number | undefined;
+  /** Lines of replicas that were replaced as well, as long as there has been a stack. */
+  readonly earlier?: boolean | undefined;
 }
 
 export interface ExecOptions {

@@ -114,7 +114,7 @@ const followHook = async (following: {
   const { name, service } = replica.row;
   const leave = onAbort(signal, () => void process.signal(SIGKILL).catch(() => {}));
   // The hook has its own writer, so that its lines do not mix with those of the service.
-  const writer = await context.logs.writer(name, service, { fresh: false });
+  const writer = await context.logs.writer(name, service);
   await writer.begin(newRun(), { resumed: false });
   const tell = (records: readonly LogRecord[]) => {
     for (const record of records) {

@@ -99,7 +99,7 @@ export class ReplicaStart {
     const { spec, name } = this.#row;
     let process: GuestProcess;
     try {
-      await output.open({ fresh: this.#row.startedAt === undefined, run: this.#row.run ?? newRun(), resumed: false });
+      await output.open({ run: this.#row.run ?? newRun(), resumed: false });
       // Sent before it starts, because it may look up a name at once. A failure is not fatal.
       void tellNames(run, context.networks.names(spec, context.vms())).catch(() => {});
       process = await traced('start the workload', name, () => run.guest.startWorkload(withVariables(spec.process, run.env), signal));
@@ -158,7 +158,7 @@ export class ReplicaStart {
     publications.take(adopted.publications);
     // One that an older hypr started has no number yet.
     const run = this.#row.run ?? newRun();
-    await output.open({ fresh: false, run, resumed: true });
+    await output.open({ run, resumed: true });
     record.update({ ...adoptedPatch(this.#row, adopted), ...patch, run });
     if (adopted.run.process !== undefined) {
       this.#follow(adopted.run, adopted.run.process);

@@ -5,6 +5,7 @@ import type { Project } from '../../compose/model/model.ts';
 import { ensureImages } from '../images/ensure-images.ts';
 import { planImages } from '../images/images.ts';
 import type { EventBus } from '../logs/bus.ts';
+import type { LogStore } from '../logs/logs.ts';
 import type { Platform } from '../model/platform.ts';
 import type { UpOptions } from '../model/types.ts';
 import { type DesiredStack, describeDesired } from '../plan/desired.ts';
@@ -36,6 +37,7 @@ export interface BringUpStack {
   readonly store: StateStore;
   readonly platform: Platform;
   readonly bus: EventBus;
+  readonly logs: LogStore;
   readonly replicas: Map<string, Replica>;
   readonly policies: PeerPolicies;
 }
@@ -81,6 +83,10 @@ const makeSureOfImages = async (
   const actions = await traced('plan the images', undefined, () => planImages({ ...needed, options, platform }));
   for (const message of new Set(actions.flatMap(({ stale }) => stale ?? []))) {
     bus.emit({ type: 'warning', message });
+  }
+  if (of.store.stack(of.stack) === undefined && of.replicas.size === 0) {
+    // They are of a stack that was removed.
+    await of.logs.clear();
   }
   recordStack(of, project, of.replicas);
   await traced('tell the policies', undefined, () => of.policies.apply(signal));

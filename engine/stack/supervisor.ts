@@ -180,7 +180,7 @@ export class StackSupervisor {
   async #bringUp(verb: string, goal: BringUpGoal, signal: AbortSignal): Promise<void> {
     const { options } = goal;
     await this.#operations.run({ name: verb, kind: 'up', signal }, async (running) => {
-      const of = { ...this.#options, bus: this.bus, replicas: this.replicas, policies: this.#policies };
+      const of = { ...this.#options, bus: this.bus, logs: this.logs, replicas: this.replicas, policies: this.#policies };
       const { plan, desired, images, services } = await prepareBringUp(of, goal, running);
       await runPlan(plan, this.#planRun({ desired, images }), running);
       if (options.wait && !options.noStart) {

@@ -99,7 +99,8 @@ export const runOptions = (message: pb.RunOptions | undefined): RunOptions => {
 
 export const logsOptions = (request: pb.LogsRequest): LogsOptions => {
   const { services, follow, tail, since, until } = request;
-  return { services, follow, since, until, tail: tail === undefined ? undefined : atLeast(0, tail, 'tail'), index: request.index };
+  const { index, earlier } = request;
+  return { services, follow, since, until, tail: tail === undefined ? undefined : atLeast(0, tail, 'tail'), index, earlier };
 };
 
 /** Size of a terminal; undefined without columns or rows. */

@@ -24,10 +24,10 @@ export class ReplicaOutput {
     this.#options = options;
   }
 
-  /** Makes the log file ready for a run; `fresh` keeps an earlier one under another name, `resumed` continues where an earlier supervisor stopped. */
-  async open({ fresh, run, resumed }: { fresh: boolean; run: number; resumed: boolean }): Promise<void> {
+  /** Makes the log file ready for a run; `resumed` continues where an earlier supervisor stopped. */
+  async open({ run, resumed }: { run: number; resumed: boolean }): Promise<void> {
     const { logs, replica, service } = this.#options;
-    this.#writer ??= await logs.writer(replica, service, { fresh });
+    this.#writer ??= await logs.writer(replica, service);
     await this.#writer.begin(run, { resumed });
   }
 

@@ -4,6 +4,7 @@ import { HyprError, messageOf } from '../../../base/errors.ts';
 import { traced } from '../../../base/trace/trace.ts';
 import type { Image } from '../../../builder/model/types.ts';
 import type { EventBus } from '../../logs/bus.ts';
+import { newRun } from '../../logs/new-run.ts';
 import type { DesiredStack } from '../../plan/desired.ts';
 import type { Operation, ReplicaTarget } from '../../plan/plan.ts';
 import { runPostStart, runPreStop } from '../../replica/hooks.ts';
@@ -183,7 +184,8 @@ const addReplica = (
     saved: undefined,
     published: [],
     stoppedByUser: false,
-    createdAt: Date.now(),
+    // After every run of the replica that it replaces: by that its lines are told from theirs.
+    createdAt: newRun(),
     startedAt: undefined,
     finishedAt: undefined,
     bootMs: undefined,

@@ -9,6 +9,7 @@ import type { EngineEvent } from '../../../engine/model/events.ts';
 import { DOWN_DEFAULTS, EXEC_DEFAULTS, UP_DEFAULTS, VERB_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import type { Platform } from '../../../engine/model/platform.ts';
 import { stackPaths } from '../../../engine/model/stack-paths.ts';
+import type { UpOptions } from '../../../engine/model/types.ts';
 import { Cue } from '../support/cue.ts';
 import { needs } from '../support/project.ts';
 import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
@@ -60,6 +61,36 @@ describe('with a supervisor', () => {
     expect(await client.wait(['web'])).toBe(143);
     await client.down(undefined, DOWN_DEFAULTS, () => {});
     expect(await client.ps()).toEqual([]);
+  });
+
+  test('the log of a replica begins with it; earlier ones of its stack are there when asked for, those of a stack that was removed are not', async () => {
+    const { stack, client } = await openClient({ served: true });
+    stack.platform.behave('web', { onStart: (guest) => guest.print(`run ${++runs}\n`) });
+    let runs = 0;
+    const linesOf = async (earlier: boolean): Promise<string[]> => {
+      const lines: string[] = [];
+      for await (const { line } of client.logs({ ...LOGS, earlier })) {
+        lines.push(line);
+      }
+      return lines;
+    };
+    const printed = (count: number) => stack.until(() => stack.events.filter(({ type }) => type === 'log').length === count);
+    const up = (options: Partial<UpOptions> = {}) => client.up(shopOf(stack, { web: {} }), { ...UP_DEFAULTS, ...options }, () => {});
+    await up();
+    await printed(1);
+    await client.verb('restart', undefined, VERB_DEFAULTS, () => {});
+    await printed(2);
+    expect(await linesOf(false)).toEqual(['run 1', 'run 2']);
+    await up({ forceRecreate: true });
+    await printed(3);
+    expect(await linesOf(false)).toEqual(['run 3']);
+    expect(await linesOf(true)).toEqual(['run 1', 'run 2', 'run 3']);
+    await client.down(undefined, DOWN_DEFAULTS, () => {});
+    // While there is no other stack of that name they are kept, for whoever asks by name.
+    expect(await client.logNames()).toEqual(['shop-web-1']);
+    await up();
+    await printed(4);
+    expect(await linesOf(true)).toEqual(['run 4']);
   });
 
   test('exec passes bytes both ways, the size of the terminal and the exit code', async () => {

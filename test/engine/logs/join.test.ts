@@ -56,7 +56,7 @@ class World {
   }
 
   async start(): Promise<void> {
-    this.#writer = await this.#store.writer('a-1', 'a', { fresh: false });
+    this.#writer = await this.#store.writer('a-1', 'a');
     await this.#writer.begin(this.#run.number, { resumed: false });
   }
 
@@ -110,7 +110,7 @@ class World {
     await this.#writer.close();
     truncateSync(this.#path, Math.max(this.#safe, size - torn));
     this.#bus = new EventBus();
-    this.#writer = await this.#store.writer('a-1', 'a', { fresh: false });
+    this.#writer = await this.#store.writer('a-1', 'a');
     await this.#writer.begin(this.#run.number, { resumed: true });
     Object.assign(this.#run.sent, this.#run.kept);
   }

@@ -30,7 +30,7 @@ const chunk = (stream: 'stdout' | 'stderr', data: Buffer, time: number) => {
   return { stream, data, time, offset: offsets[stream] - data.length };
 };
 const open = async (store: LogStore, name: string) => {
-  const writer = await store.writer(name, name.replace(/-\d+$/, ''), { fresh: true });
+  const writer = await store.writer(name, name.replace(/-\d+$/, ''));
   Object.assign(offsets, { stdout: 0, stderr: 0 });
   await writer.begin(newRun(), { resumed: false });
   return writer;
@@ -67,7 +67,7 @@ test('a log that the writer of a hook has put aside is not replaced by the next 
     return writer.settled();
   };
   await fill(service, 'first', 1_000);
-  const hook = await store.writer('db-1', 'db', { fresh: false });
+  const hook = await store.writer('db-1', 'db');
   await hook.begin(newRun(), { resumed: false });
   await fill(hook, 'hook', 200);
   await fill(service, 'last', 200, 1_000 * 60_001);
@@ -87,7 +87,7 @@ test('an endless line is cut, a torn last line is passed over', async () => {
   expect((await collect(store.read('db-1', 'db', {}))).length).toBe(4);
 });
 
-test('tail, since and until; a fresh log keeps the old one under another name', async () => {
+test('tail, since and until; the runs of one replica alone; nothing after the stack was removed', async () => {
   const store = openLogStore(dir);
   const writer = await open(store, 'a');
   for (const time of [1, 2, 3, 4]) {
@@ -96,8 +96,15 @@ test('tail, since and until; a fresh log keeps the old one under another name', 
   await writer.close();
   expect(await collect(store.read('a', 'a', { tail: 2 }))).toEqual(['a stdout 3', 'a stdout 4']);
   expect(await collect(store.read('a', 'a', { since: 2, until: 3 }))).toEqual(['a stdout 2', 'a stdout 3']);
-  await (await store.writer('a', 'a', { fresh: true })).close();
+  const createdAt = newRun();
+  const successor = await open(store, 'a');
+  successor.write(chunk('stdout', Buffer.from('5\n'), 5));
+  await successor.close();
+  expect(await collect(store.read('a', 'a', { createdAt }))).toEqual(['a stdout 5']);
+  expect(await collect(store.read('a', 'a', { tail: 2 }))).toEqual(['a stdout 4', 'a stdout 5']);
+  await store.clear();
   expect(await collect(store.read('a', 'a', {}))).toEqual([]);
+  expect(await store.names()).toEqual([]);
 });
 
 test('replicas are merged by time', async () => {
