@@ -1,11 +1,11 @@
 import { Box, Text } from 'ink';
 import { useMemo, useSyncExternalStore } from 'react';
 import { handleKey, handlePaste } from './control.ts';
-import { lastPageTop } from './draw-pages.ts';
+import { lastPageTop } from './draw/draw-pages.ts';
+import { drawScreen, logRows } from './draw/draw-screen.ts';
 import type { Effects } from './effects.ts';
 import type { Look } from './screen/look.ts';
 import { useKeys } from './screen/use-keys.ts';
-import { drawScreen, logRows } from './screen.ts';
 import type { DashboardModel } from './state/model.ts';
 
 export interface DashboardProps {

@@ -1,19 +1,20 @@
 import { render } from 'ink';
-import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
+import { HyprError, isAbort } from '../../base/errors.ts';
 import type { LogRecord, ReplicaStatus } from '../../engine/model/events.ts';
 import type { CliContext } from '../core/context.ts';
 import { isSpoken } from '../core/style.ts';
 import type { AttachedUp } from '../session/attached-up.ts';
 import { borrowTerminal, runAttach, runShell, showRaw } from './borrow.ts';
 import { Dashboard } from './dashboard.tsx';
+import { logRows } from './draw/draw-screen.ts';
 import type { Effects } from './effects.ts';
+import { Links } from './links.ts';
 import { History, type PastRange } from './logs/history.ts';
 import { contains } from './logs/log-view.ts';
 import { showObjects } from './objects/show-objects.ts';
 import { Operations } from './operations.ts';
 import { Screen } from './screen/alternate-screen.ts';
 import { lookOf } from './screen/look.ts';
-import { logRows } from './screen.ts';
 import { speak } from './speak.ts';
 import type { DashboardModel } from './state/model.ts';
 
@@ -29,6 +30,7 @@ export class DashboardSession {
   readonly #context: CliContext;
   readonly #operations: Operations;
   readonly #history: History;
+  readonly #links: Links;
   readonly #over = new AbortController();
   readonly #ended: Promise<Ending>;
   readonly #screen: Screen;
@@ -38,14 +40,13 @@ export class DashboardSession {
   #ticking: NodeJS.Timeout | undefined;
   /** While a shell, a program or the plain lines have the terminal. */
   #lent: Promise<void> | undefined;
-  #urlsAreOld = false;
-  #findingUrls: Promise<void> | undefined;
 
   constructor(up: AttachedUp, model: DashboardModel) {
     this.#up = up;
     this.#model = model;
     this.#context = up.invocation.context;
     this.#operations = new Operations(up, model, this.#over.signal);
+    this.#links = new Links(up, model, this.#over.signal);
     this.#screen = new Screen(this.#context, (stdin) => this.#mount(stdin));
     this.#history = new History({
       buffer: model.logs,
@@ -78,7 +79,7 @@ export class DashboardSession {
       objects: () => this.#lend(() => showObjects(this.#up.invocation, this.#model.keys, this.#over.signal)),
       toStart: () => void this.#toStart(),
       findOlder: () => void this.#findOlder(),
-      openUrl: (url) => void this.#openUrl(url),
+      openUrl: (url) => void this.#links.open(url),
       copy: (text) => context.stdout.write(`\u001b]52;c;${Buffer.from(text).toString('base64')}\u0007`),
       interrupt: () => this.#end({ how: 'interrupt' }),
       leave: (how) => this.#end({ how }),
@@ -155,7 +156,7 @@ export class DashboardSession {
           this.#model.apply(event);
         }
         if (event.type === 'replica') {
-          this.#findUrls();
+          this.#links.find();
         }
       }
       this.#model.change({ message: 'the stack has gone; q leaves' });
@@ -219,39 +220,5 @@ export class DashboardSession {
       }
     };
     this.#model.change({ message: await borrowTerminal({ leave: () => this.#screen.leave(), enter: comeBack }, work) });
-  }
-
-  /** One question at a time; what changes meanwhile is asked for afterwards. */
-  #findUrls(): void {
-    this.#urlsAreOld = true;
-    this.#findingUrls ??= this.#askForUrls().finally(() => {
-      this.#findingUrls = undefined;
-    });
-  }
-
-  async #askForUrls(): Promise<void> {
-    while (this.#urlsAreOld && !this.#over.signal.aborted) {
-      this.#urlsAreOld = false;
-      try {
-        const engine = await this.#context.engine();
-        this.#model.setUrls(await engine.listUrls(this.#up.stack.name, this.#over.signal));
-      } catch {
-        // Without names the published ports are shown.
-      }
-    }
-  }
-
-  async #openUrl(url: string): Promise<void> {
-    try {
-      const trust = await (await this.#context.engine()).openTrust(this.#over.signal);
-      // A published port is opened as it is, like a name that every program finds.
-      const reach = new URL(url).hostname.endsWith('.localhost') ? 'localhost' : 'system';
-      const opened = await trust.open({ url, reach });
-      this.#model.change({
-        message: opened.why === undefined ? `opened ${opened.url}` : `not opened: ${opened.why}; the address is ${url}`,
-      });
-    } catch (error) {
-      this.#model.change({ message: `${url} was not opened: ${messageOf(error)}` });
-    }
   }
 }

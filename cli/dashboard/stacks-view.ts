@@ -1,8 +1,8 @@
 import { sanitiseName } from '../../base/sanitise.ts';
 import type { ReplicaDetail, StackSummary } from '../../engine/model/types.ts';
 import { shorten, spread, widthOf } from '../render/width.ts';
-import { signOf } from './draw-list.ts';
-import { fitWords } from './footer.ts';
+import { signOf } from './draw/draw-list.ts';
+import { fitWords } from './draw/footer.ts';
 import type { Look } from './screen/look.ts';
 
 export interface StackRow extends Pick<StackSummary, 'workingDir' | 'envFiles' | 'profiles'> {

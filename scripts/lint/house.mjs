@@ -80,7 +80,18 @@ export const ROOMS = {
     ...['process', '.'],
   ],
   cli: [
-    ...['core', 'format', 'render', 'session', 'dashboard/logs', 'dashboard/state', 'dashboard/screen', 'dashboard/objects', 'dashboard'],
+    ...[
+      'core',
+      'format',
+      'render',
+      'session',
+      'dashboard/logs',
+      'dashboard/state',
+      'dashboard/screen',
+      'dashboard/draw',
+      'dashboard/objects',
+      'dashboard',
+    ],
     ...['commands', 'commands/build', 'commands/up', 'command-tree', 'entry'],
   ],
 };

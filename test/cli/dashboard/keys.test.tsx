@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { createPaint } from '../../../cli/core/style.ts';
 import { handleKey } from '../../../cli/dashboard/control.ts';
-import { lastPageTop } from '../../../cli/dashboard/draw-pages.ts';
+import { lastPageTop } from '../../../cli/dashboard/draw/draw-pages.ts';
+import { drawScreen } from '../../../cli/dashboard/draw/draw-screen.ts';
+import { criticalPath, drawGraph } from '../../../cli/dashboard/draw/graph.ts';
 import type { Effects } from '../../../cli/dashboard/effects.ts';
-import { criticalPath, drawGraph } from '../../../cli/dashboard/graph.ts';
-import { drawScreen } from '../../../cli/dashboard/screen.ts';
 import { DashboardModel } from '../../../cli/dashboard/state/model.ts';
 import { planOf } from '../../../cli/dashboard/state/plan.ts';
 import { fakeProject } from '../support/fake-context.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createPaint } from '../../../cli/core/style.ts';
+import { drawScreen } from '../../../cli/dashboard/draw/draw-screen.ts';
 import type { Look } from '../../../cli/dashboard/screen/look.ts';
-import { drawScreen } from '../../../cli/dashboard/screen.ts';
 import { DashboardModel } from '../../../cli/dashboard/state/model.ts';
 import { planOf } from '../../../cli/dashboard/state/plan.ts';
 import type { BuildEvent } from '../../../engine/model/types.ts';

@@ -1,8 +1,8 @@
-import { sanitiseName } from '../../base/sanitise.ts';
-import type { ReplicaStatus } from '../../engine/model/events.ts';
-import { shorten, spread, widthOf } from '../render/width.ts';
-import type { Look } from './screen/look.ts';
-import type { DashboardModel } from './state/model.ts';
+import { sanitiseName } from '../../../base/sanitise.ts';
+import type { ReplicaStatus } from '../../../engine/model/events.ts';
+import { shorten, spread, widthOf } from '../../render/width.ts';
+import type { Look } from '../screen/look.ts';
+import type { DashboardModel } from '../state/model.ts';
 
 /** For how long the steps of a start are told. */
 const FRESH_MS = 15_000;

@@ -1,14 +1,14 @@
-import { sanitiseName } from '../../base/sanitise.ts';
-import type { ReplicaStatus } from '../../engine/model/events.ts';
-import type { Colour } from '../core/style.ts';
-import { shortName } from '../format/logs.ts';
-import { refusedPlace } from '../format/refusal.ts';
-import { replicaLinks } from '../format/summary.ts';
-import { binarySize, shortDuration } from '../format/units.ts';
-import { shorten, spread, widthOf } from '../render/width.ts';
-import type { Look } from './screen/look.ts';
-import type { DashboardModel } from './state/model.ts';
-import { phaseOf } from './state/phase.ts';
+import { sanitiseName } from '../../../base/sanitise.ts';
+import type { ReplicaStatus } from '../../../engine/model/events.ts';
+import type { Colour } from '../../core/style.ts';
+import { shortName } from '../../format/logs.ts';
+import { refusedPlace } from '../../format/refusal.ts';
+import { replicaLinks } from '../../format/summary.ts';
+import { binarySize, shortDuration } from '../../format/units.ts';
+import { shorten, spread, widthOf } from '../../render/width.ts';
+import type { Look } from '../screen/look.ts';
+import type { DashboardModel } from '../state/model.ts';
+import { phaseOf } from '../state/phase.ts';
 
 interface Sign {
   readonly symbol: string;

@@ -1,10 +1,10 @@
-import { sanitiseName } from '../../base/sanitise.ts';
-import { cut, shorten, widthOf } from '../render/width.ts';
+import { sanitiseName } from '../../../base/sanitise.ts';
+import { cut, shorten, widthOf } from '../../render/width.ts';
+import type { Look } from '../screen/look.ts';
+import type { DashboardModel } from '../state/model.ts';
+import { matchingEntries } from '../state/palette.ts';
 import { signIn } from './draw-list.ts';
 import { drawGraph } from './graph.ts';
-import type { Look } from './screen/look.ts';
-import type { DashboardModel } from './state/model.ts';
-import { matchingEntries } from './state/palette.ts';
 
 /** A page over the screen: the keys, all actions, the graph of services, or why one is as it is. Undefined: none is open. */
 export const drawPage = (model: DashboardModel, look: Look, height: number): string[] | undefined => {

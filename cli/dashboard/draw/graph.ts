@@ -1,4 +1,4 @@
-import type { PlannedService } from './state/plan.ts';
+import type { PlannedService } from '../state/plan.ts';
 
 export interface GraphLook {
   /** The sign of a service and its name. */

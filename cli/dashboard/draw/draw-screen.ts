@@ -1,15 +1,15 @@
-import { sanitiseName } from '../../base/sanitise.ts';
-import type { ReplicaStatus } from '../../engine/model/events.ts';
-import { shortName } from '../format/logs.ts';
-import { humanSize } from '../format/units.ts';
-import { cut, shorten, spread, widthOf } from '../render/width.ts';
+import { sanitiseName } from '../../../base/sanitise.ts';
+import type { ReplicaStatus } from '../../../engine/model/events.ts';
+import { shortName } from '../../format/logs.ts';
+import { humanSize } from '../../format/units.ts';
+import { cut, shorten, spread, widthOf } from '../../render/width.ts';
+import { countMatches, countNewer } from '../logs/log-view.ts';
+import type { Look } from '../screen/look.ts';
+import { type DashboardModel, FLOOD } from '../state/model.ts';
 import { drawList, isInTrouble, secondLine, signIn, stateText, usageText } from './draw-list.ts';
 import { drawLogs } from './draw-logs.ts';
 import { drawPage } from './draw-pages.ts';
 import { footerText } from './footer.ts';
-import { countMatches, countNewer } from './logs/log-view.ts';
-import type { Look } from './screen/look.ts';
-import { type DashboardModel, FLOOD } from './state/model.ts';
 
 const NARROW = 100;
 export const LEAST = { columns: 40, rows: 8 } as const;

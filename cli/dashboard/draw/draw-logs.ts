@@ -1,14 +1,14 @@
 import sliceAnsi from 'slice-ansi';
-import { sanitiseLog, sanitiseName } from '../../base/sanitise.ts';
-import type { Colour } from '../core/style.ts';
-import { shortName } from '../format/logs.ts';
-import { clockTime, rfc3339Nano } from '../format/time.ts';
-import { cut, shorten, widthOf } from '../render/width.ts';
-import type { LogEntry } from './logs/log-entry.ts';
-import { type Level, levelOf, readable } from './logs/log-look.ts';
-import { contains, readPage } from './logs/log-view.ts';
-import type { Look } from './screen/look.ts';
-import type { DashboardModel } from './state/model.ts';
+import { sanitiseLog, sanitiseName } from '../../../base/sanitise.ts';
+import type { Colour } from '../../core/style.ts';
+import { shortName } from '../../format/logs.ts';
+import { clockTime, rfc3339Nano } from '../../format/time.ts';
+import { cut, shorten, widthOf } from '../../render/width.ts';
+import type { LogEntry } from '../logs/log-entry.ts';
+import { type Level, levelOf, readable } from '../logs/log-look.ts';
+import { contains, readPage } from '../logs/log-view.ts';
+import type { Look } from '../screen/look.ts';
+import type { DashboardModel } from '../state/model.ts';
 
 interface Pane {
   readonly width: number;
