@@ -70,16 +70,17 @@ const drawText = (model: DashboardModel, entry: LogEntry, { look, isSpoken }: At
   if (search !== '' && isSpoken === undefined && contains(entry.line, search)) {
     return highlight(text, search, { look, isCurrent: entry.seq === anchor });
   }
-  const level =
-    entry.kind === 'build'
-      ? /^=> (ERROR )?/.test(line)
-        ? line.startsWith('=> ERROR')
-          ? 'error'
-          : undefined
-        : 'debug'
-      : levelOf(entry.line);
+  const level = levelIn(entry);
   const colour = level === undefined ? undefined : LEVEL_COLOURS[level];
   return colour === undefined || text.includes('\u001b') ? text : look.paint(colour, text);
+};
+
+/** Of the output of a build only what failed is in the foreground; its steps are as they are. */
+const levelIn = ({ kind, line }: LogEntry): Level | undefined => {
+  if (kind !== 'build') {
+    return levelOf(line);
+  }
+  return line.startsWith('=> ERROR ') ? 'error' : line.startsWith('=> ') ? undefined : 'debug';
 };
 
 /** Names are shown only if the view contains lines of several replicas; what was written to stderr has a bar of another colour. */

@@ -1,11 +1,12 @@
 import type { Progress } from '../../../base/progress.ts';
 import type { EngineEvent, Refusal, ReplicaStatus, ReplicaUsage } from '../../../engine/model/events.ts';
-import { BuildLog, splitLines } from '../../render/build-log.ts';
+import { BuildLog } from '../../render/build-log.ts';
 import { LogBuffer } from '../logs/log-buffer.ts';
 import type { LogView } from '../logs/log-view.ts';
+import { buildLines } from './build-lines.ts';
 import { Exits } from './exits.ts';
 import { createKeyTable, type KeyTable } from './key-table.ts';
-import type { PlannedService } from './plan.ts';
+import { type PlannedService, plannedReplica } from './plan.ts';
 import { RateMeter } from './rate-meter.ts';
 import { INITIAL_UI, type UiState } from './ui-state.ts';
 
@@ -244,44 +245,6 @@ export class DashboardModel {
     }
   }
 }
-
-/** What of a build's event is told in the log. */
-const buildLines = (event: Extract<EngineEvent, { type: 'build' }>['event']): string[] => {
-  switch (event.type) {
-    case 'vertex':
-      return event.state === 'started'
-        ? [`=> ${event.name}`]
-        : event.state === 'error'
-          ? [`=> ERROR ${event.name}: ${event.error ?? 'failed'}`]
-          : [];
-    case 'log':
-      return splitLines(event.text);
-    case 'status':
-      return [];
-    case 'warning':
-      return [`WARN: ${event.message}`];
-  }
-};
-
-const plannedReplica = (named: Pick<ReplicaStatus, 'name' | 'service' | 'number'>): ReplicaStatus => ({
-  ...named,
-  id: '',
-  oneOff: false,
-  image: '',
-  imageId: '',
-  command: [],
-  state: 'created',
-  health: 'none',
-  exitCode: 0,
-  restarts: 0,
-  createdAt: 0,
-  addresses: [],
-  ports: [],
-  exposed: [],
-  labels: {},
-  mounts: [],
-  volumes: [],
-});
 
 const scheduleTimer = (work: () => void, ms: number): (() => void) => {
   const timer = setTimeout(work, ms);

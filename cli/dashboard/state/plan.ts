@@ -41,6 +41,27 @@ export const planOf = (project: Project, services: readonly string[], scale: Rea
   });
 };
 
+/** As a replica that does not exist yet is shown. */
+export const plannedReplica = (named: Pick<ReplicaStatus, 'name' | 'service' | 'number'>): ReplicaStatus => ({
+  ...named,
+  id: '',
+  oneOff: false,
+  image: '',
+  imageId: '',
+  command: [],
+  state: 'created',
+  health: 'none',
+  exitCode: 0,
+  restarts: 0,
+  createdAt: 0,
+  addresses: [],
+  ports: [],
+  exposed: [],
+  labels: {},
+  mounts: [],
+  volumes: [],
+});
+
 export interface Unmet {
   readonly service: string;
   /** `healthy`, `started`, `completed`. */
