@@ -1,5 +1,5 @@
 import { SERVICE } from './fields.ts';
-import { isNull, type Node, stringOf } from '../source/node.ts';
+import { isNull, type Node, stringOf, textOf } from '../source/node.ts';
 import { formatPath } from '../source/path-table.ts';
 import { COMPOSE_SCHEMA } from './compose-spec.ts';
 import { findViolation, type Violation } from './find-violation.ts';
@@ -25,7 +25,7 @@ export const checkSchema = (root: Node): void => {
 const ofWhole = ({ message, unknown }: Violation): string =>
   unknown === undefined ? `the file: ${message}` : `"${unknown.written.slice(0, 80)}" is not known at the top level`;
 
-const hintFor = ({ path, node, unknown, missing }: Violation): string | undefined => {
+const hintFor = ({ path, node, unknown, missing, types }: Violation): string | undefined => {
   if (missing !== undefined) {
     return `add "${missing}:"`;
   }
@@ -36,7 +36,7 @@ const hintFor = ({ path, node, unknown, missing }: Violation): string | undefine
     const misplaced = path.length === 0 && (looksLikeService || SERVICE_KEYS.has(key)) ? 'services go under "services:"' : undefined;
     return misplaced ?? (synonym === undefined ? didYouMean(key, known) : `did you mean "${synonym}"?`) ?? shortList(known);
   }
-  return path.length === 2 && path[0] === 'services' ? hintForService(node) : hintForValue(path.at(-1) ?? '', node);
+  return path.length === 2 && path[0] === 'services' ? hintForService(node) : hintForValue(path.at(-1) ?? '', node, types);
 };
 
 /** `image:x` is a text, and a service without anything is often one whose lines are not indented. */
@@ -53,9 +53,12 @@ const hintForService = (node: Node): string | undefined => {
   return isNull(node) ? 'its attributes must be indented more than its name' : 'write its attributes below it, e.g. "image: NAME"';
 };
 
-const hintForValue = (key: string, node: Node): string | undefined => {
+const hintForValue = (key: string, node: Node, types: readonly string[] = []): string | undefined => {
   if (key === 'container_name' && stringOf(node) !== undefined) {
     return 'a name is two or more of letters, digits, "_", "." and "-", and begins with a letter or digit';
+  }
+  if (node.kind === 'scalar' && node.value !== null && types.includes('array') && !MAPPINGS.has(key)) {
+    return `write a list: [${JSON.stringify(textOf(node.value))}]`;
   }
   if (node.kind === 'scalar' && typeof node.value === 'number') {
     return DURATIONS.has(key) ? `write it with a unit: "${node.value}s"` : `write it in quotes: "${node.value}"`;

@@ -13,6 +13,8 @@ export interface Violation {
   readonly node: Node;
   /** For display only: no decision may depend on it. */
   readonly message: string;
+  /** For a value of another type: those that the schema has here, in its words (`array`, `object` …). */
+  readonly types?: readonly string[];
   /** The required attribute that is missing. */
   readonly missing?: string;
   /** The key or word that was written, and the ones that are allowed. */
@@ -52,7 +54,7 @@ const checkOneOf = (node: Node, branches: readonly Schema[], path: Path): Violat
     return deepest.reduce((best, violation) => (violation.path.length > best.path.length ? violation : best));
   }
   const wanted = [...new Set(branches.flatMap((branch) => typesOf(branch)))];
-  return { kind: 'type', path, node, message: `must be ${wanted.map(nameType).join(' or ')}, not ${describe(node)}` };
+  return { kind: 'type', path, node, types: wanted, message: `must be ${wanted.map(nameType).join(' or ')}, not ${describe(node)}` };
 };
 
 const typesOf = (schema: Schema): string[] =>
@@ -66,7 +68,7 @@ const checkType = (node: Node, schema: Schema, path: Path): Violation | undefine
   if (types.length === 0 || types.some((type) => isOfType(node, type))) {
     return undefined;
   }
-  return { kind: 'type', path, node, message: `must be ${listTypes(schema)}, not ${describe(node)}` };
+  return { kind: 'type', path, node, types, message: `must be ${listTypes(schema)}, not ${describe(node)}` };
 };
 
 /** Values of environments and labels may be anything; a date there becomes text. */
