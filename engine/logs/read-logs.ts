@@ -19,10 +19,12 @@ export async function* readMerged(
   const chosen = [...sources, ...(await goneSources(logs, sources, options))].filter((source) => isChosen(source, options));
   const heads = await Promise.all(
     chosen.map(async (source) => {
-      const iterator = logs.read(source.replica, source.service, {
-        ...options,
-        createdAt: options.earlier === true ? undefined : source.createdAt,
-      })[Symbol.asyncIterator]();
+      const iterator = logs
+        .read(source.replica, source.service, {
+          ...options,
+          createdAt: options.earlier === true ? undefined : source.createdAt,
+        })
+        [Symbol.asyncIterator]();
       return { iterator, next: await iterator.next() };
     }),
   );

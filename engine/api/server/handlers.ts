@@ -133,4 +133,9 @@ async function* streamEvents(
 }
 
 const logSources = (supervisor: StackSupervisor): LogSource[] =>
-  [...supervisor.replicas.values()].map(({ row }) => ({ replica: row.name, service: row.service, number: row.number, createdAt: row.createdAt }));
+  [...supervisor.replicas.values()].map(({ row }) => ({
+    replica: row.name,
+    service: row.service,
+    number: row.number,
+    createdAt: row.createdAt,
+  }));
