@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { neverAborts } from '../../base/abort.ts';
@@ -9,6 +9,7 @@ import { processesWith } from '../../base/host/open-files.ts';
 import { identifyProcess, isGone, signalProcess } from '../../base/host/process.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
 import { findBuildLeftovers } from '../../builder/build.ts';
+import { isMachineProcess } from '../../vmm/backend/own-process.ts';
 import { findTemplateLeftovers } from '../../vmm/template/leftovers.ts';
 import type { HomeRepair } from '../model/types.ts';
 import { ANONYMOUS_LABEL } from '../model/volume-name.ts';
@@ -77,7 +78,7 @@ const endUnrecorded = async ({ database, machines }: HomePaths, signal: AbortSig
       const folder = `${await realpath(join(machines, stack, name))}/`;
       for await (const pid of isRecorded(stack, name) ? [] : processesWith((link) => link.startsWith(folder))) {
         // Asked again: a replica that was made meanwhile has the same folder.
-        if (isMonitor(pid) && !isRecorded(stack, name)) {
+        if (isMachineProcess(pid) && !isRecorded(stack, name)) {
           await endProcess(pid);
           ended.push(`the machine of ${name}, process ${pid}`);
         }
@@ -85,15 +86,6 @@ const endUnrecorded = async ({ database, machines }: HomePaths, signal: AbortSig
     }
   }
   return ended;
-};
-
-/** Whether a process is a VMM, and not one that only reads its files. */
-const isMonitor = (pid: number): boolean => {
-  try {
-    return pid !== process.pid && readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('qemu-system-');
-  } catch {
-    return false;
-  }
 };
 
 /** QEMU writes what its disks still have to say before it ends. */

@@ -150,6 +150,7 @@ export class Adoption {
       return 'gone';
     } catch (error) {
       if (!signal.aborted) {
+        // Of what is done after its end: while it lives it is kept.
         log.error('cannot be taken over', { replica: this.#parts.record.row.name, error: messageOf(error) });
         return 'gone';
       }

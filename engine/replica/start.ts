@@ -11,7 +11,7 @@ import { nextState } from '../model/lifecycle.ts';
 import { publishPorts } from '../resources/publish.ts';
 import type { VmRow } from '../state/records.ts';
 import { Adoption } from './adoption.ts';
-import { type AdoptedRun, adoptedPatch, adoptRun } from './boot/adopt.ts';
+import { type AdoptedRun, adoptedPatch, adoptRun, keepRun } from './boot/adopt.ts';
 import { bootReplica, type Run } from './boot/run.ts';
 import type { ReplicaEnd } from './end.ts';
 import type { ReplicaParts } from './parts/parts.ts';
@@ -140,14 +140,22 @@ export class ReplicaStart {
 
   /** False when there is nothing left to take over. */
   async #adopt(onKept: (reason: unknown) => void, signal: AbortSignal): Promise<boolean> {
-    const { context, listeners } = this.#parts;
+    const { context, listeners, publications } = this.#parts;
     const onMachine = (machine: Machine) => this.#watchHold(machine);
     const adopted = await adoptRun(this.#row, { ...context, awaitPort: listeners.awaitPort, onMachine, onKept }, signal);
     if (adopted?.run.process === undefined) {
       return false;
     }
-    await this.takeOver(adopted, {});
-    return true;
+    try {
+      await this.takeOver(adopted, {});
+      return true;
+    } catch (error) {
+      // Its log cannot be opened, or its row not be written: nothing is wrong with the machine.
+      this.#parts.run = undefined;
+      await publications.close();
+      await keepRun(this.#row, adopted, { error, onKept }, signal);
+      return false;
+    }
   }
 
   /** Continues an existing run; `patch` is written to its row as well. */

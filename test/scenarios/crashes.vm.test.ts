@@ -236,12 +236,13 @@ services:
   onTestFinished(() => stack.close());
   await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });
   expect(await killAll('crashes-share', /virtiofsd/)).toBeGreaterThanOrEqual(2);
-  // It is looked at when somebody needs the guest. A sync in a guest waits for each of its file systems.
-  const [waiting] = await Promise.all(['app', 'once'].map((service) => stack.run(['exec', '-T', service, 'sync'], { timeout: 120_000 })));
-  expect(waiting?.code).not.toBe(0);
-  await stack.must(['up', '-d', '--wait', 'app'], { timeout: 180_000 });
-  expect(await stack.must(['exec', '-T', 'app', 'ls', '/src'])).toBe('compose.yaml\n');
-  const once = (await stack.ps()).find((replica) => replica.Service === 'once');
-  expect(once?.State).toBe('exited');
+  // A sync in a guest waits for each of its file systems.
+  const waiting = await stack.run(['exec', '-T', 'once', 'sync'], { timeout: 120_000 });
+  expect(waiting.code).not.toBe(0);
+  const once = async () => (await stack.ps()).find((replica) => replica.Service === 'once')?.State;
+  // The supervisor is told of the end of its child: it does not have to look whether it lives, as it does each 15 seconds.
+  await expect.poll(once, { timeout: 8_000 }).toBe('exited');
+  const listed = async () => (await stack.run(['exec', '-T', 'app', 'ls', '/src'])).stdout;
+  await expect.poll(listed, { timeout: 120_000 }).toBe('compose.yaml\n');
   expect((await stack.run(['why', 'once'])).stdout).toContain('virtiofsd');
 });

@@ -4,11 +4,11 @@ import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { confine } from '../../base/host/cgroup.ts';
 import { notePendingProcess } from '../../base/host/pending-processes.ts';
-import { isGone, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
+import { isGone, signalProcess } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
 import { lastLines } from '../devices/console.ts';
 import { makeExt4Disk } from '../devices/disks.ts';
-import { startVirtiofsd } from '../devices/virtiofsd.ts';
+import { type ShareDaemon, startVirtiofsd } from '../devices/virtiofsd.ts';
 import type { Machine, MachineRecord, MachineSpec } from '../model/machine.ts';
 import { loadClone, loadWhole, type Saved } from '../qemu/clone.ts';
 import { type Beginning, layoutOf, machineSockets, type QemuSettings } from '../qemu/command.ts';
@@ -49,7 +49,8 @@ export const bringUp = async (input: CreateInput, beginning: Beginning, saved?: 
     if (beginning.kind !== 'restored') {
       await makeBlanks(settings, spec, signal);
     }
-    const helpers = await startShares(settings, spec, cleanup, signal);
+    const daemons = await startShares(settings, spec, cleanup, signal);
+    const helpers = daemons.map((daemon) => daemon.process);
     const { child, process, qmp } = await launchQemu({ settings, spec, inherits: nicSockets, beginning, saved, cleanup, signal });
     if (saved !== undefined) {
       const loading =
@@ -63,7 +64,8 @@ export const bringUp = async (input: CreateInput, beginning: Beginning, saved?: 
     }
     const record = await recordOf(input, { process, helpers, layout: layoutOf(beginning) });
     cleanup.disarm();
-    return new QemuMachine(record, qmp, { child, freePorts: unusedPorts(record), launcher: settings.toolchain.machineJail });
+    const parts = { child, daemons: daemons.map((daemon) => daemon.child), freePorts: unusedPorts(record) };
+    return new QemuMachine(record, qmp, { ...parts, launcher: settings.toolchain.machineJail });
   } catch (error) {
     await cleanup.run().catch(() => {});
     throw error;
@@ -123,21 +125,16 @@ const makeBlanks = async ({ toolchain }: QemuSettings, { disks }: MachineSpec, s
   );
 };
 
-const startShares = async (
-  settings: QemuSettings,
-  spec: MachineSpec,
-  cleanup: Cleanup,
-  signal?: AbortSignal,
-): Promise<ProcessIdentity[]> => {
+const startShares = async (settings: QemuSettings, spec: MachineSpec, cleanup: Cleanup, signal?: AbortSignal): Promise<ShareDaemon[]> => {
   const sockets = machineSockets(spec.runDir);
   const started = await Promise.allSettled(
     spec.shares.map(async (share, index) => {
       const { virtiofsd: tool, shareJail: fence, sharePreload: preload } = settings.toolchain;
       const options = { tool, fence, preload, share, socket: sockets.share(index), log: `${spec.runDir}/fs${index}.log` };
-      const identity = await startVirtiofsd(signal ? { ...options, signal } : options);
-      notePendingProcess(spec.runDir, identity);
-      cleanup.defer(() => signalProcess(identity, 'SIGKILL'));
-      return identity;
+      const daemon = await startVirtiofsd(signal ? { ...options, signal } : options);
+      notePendingProcess(spec.runDir, daemon.process);
+      cleanup.defer(() => signalProcess(daemon.process, 'SIGKILL'));
+      return daemon;
     }),
   );
   const failed = started.find((result) => result.status === 'rejected');

@@ -27,12 +27,18 @@ export interface VirtiofsdInput {
   readonly signal?: AbortSignal;
 }
 
+export interface ShareDaemon {
+  readonly process: ProcessIdentity;
+  /** A child of this process, which therefore learns of its end. */
+  readonly child: ChildProcess;
+}
+
 /**
  * Starts the daemon that shares one folder, or one file, with one machine; it ends when the machine closes the socket. It
  * runs in its own namespaces if the host allows them, else in a Landlock sandbox; never without a fence, and never with more
  * rights than the user. Throws TOOLCHAIN_MISSING without virtiofsd, VMM_START with its last output, VMM_FENCE.
  */
-export const startVirtiofsd = async (input: VirtiofsdInput): Promise<ProcessIdentity> => {
+export const startVirtiofsd = async (input: VirtiofsdInput): Promise<ShareDaemon> => {
   const { tool, share } = input;
   if (tool === undefined) {
     throw new HyprError('TOOLCHAIN_MISSING', `virtiofsd is needed to share ${share.path}`, { hint: 'run: hypr setup' });
@@ -176,7 +182,7 @@ const readText = async (path: string): Promise<string> => {
   }
 };
 
-const launch = async (input: VirtiofsdInput & { tool: Tool }, way: Way): Promise<ProcessIdentity> => {
+const launch = async (input: VirtiofsdInput & { tool: Tool }, way: Way): Promise<ShareDaemon> => {
   // A failed attempt may have left its socket.
   await rm(input.socket, { force: true });
   const log = await open(input.log, 'a', 0o600);
@@ -200,7 +206,7 @@ const launch = async (input: VirtiofsdInput & { tool: Tool }, way: Way): Promise
       if (identity === undefined || child.exitCode !== null) {
         throw await startError(child, input, way);
       }
-      return identity;
+      return { process: identity, child };
     } catch (error) {
       if (identity !== undefined) {
         signalProcess(identity, 'SIGKILL');

@@ -214,7 +214,8 @@ export interface Machine {
   finish(): Promise<MachineExit>;
   /**
    * Ends the machine, as crashed, when a process that it needs besides its own is gone (virtiofsd): its guest would wait for that without end.
-   * Nothing tells of the end of a process that is not our child, and QEMU does not: whoever looks after the machine asks.
+   * The machine does so by itself where that is our child. Nothing tells of the end of another's, and QEMU does not: whoever looks after a
+   * machine that was taken over asks.
    */
   endIfCrippled?(): void;
   /** After the exit: ends helpers and removes the run folder. */

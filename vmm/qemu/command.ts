@@ -53,7 +53,7 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, begi
   const args = [
     ...toolchain.qemu.prefix,
     ...toolchain.qemuData,
-    ...['-name', `hypr-${quote(spec.name)}`, '-S', '-sandbox', seccomp(beginning.kind === 'zygote' ? 'allow' : 'deny')],
+    ...['-name', `${OWN_NAME}${quote(spec.name)}`, '-S', '-sandbox', seccomp(beginning.kind === 'zygote' ? 'allow' : 'deny')],
     ...['-accel', flags.accel, '-cpu', `${flags.cpu}${spec.nested ? flags.nested : flags.plain}`],
     ...memoryArgs(toolchain, spec, beginning),
     ...['-smp', String(spec.vcpus), '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
@@ -68,6 +68,12 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, begi
   ];
   return { file: toolchain.qemu.file, args, env: environment(toolchain, beginning) };
 };
+
+const OWN_NAME = 'hypr-';
+
+/** Whether a command line, word by word, is that of a machine of ours; that of its fence counts, which becomes QEMU. */
+export const isMachineCommand = (words: readonly string[]): boolean =>
+  words.some((word, index) => word === '-name' && words[index + 1]?.startsWith(OWN_NAME) === true);
 
 /** What the machine's guest starts from; `checkSpec` has refused a nested machine without an initramfs for it. */
 export const initramfsOf = ({ initramfs, nestedInitramfs }: Toolchain, { nested }: Pick<MachineSpec, 'nested'>): string =>

@@ -32,6 +32,9 @@ import { CRASH_WORDS, DEAD_STATES, FULL_STATE } from './run-states.ts';
 /** A process whose monitor closed is ending; one that is still there after this cannot be controlled any more. */
 const ENDING_MS = 2_000;
 
+/** From the end of what QEMU talks to, where QEMU ends first, to what QEMU says of its own end and to the closing of its monitor. */
+const CLOSING_MS = 500;
+
 /** When QEMU announces a NIC, in milliseconds: soon, and again in case the first announcement is lost. */
 const ANNOUNCE = { initial: 10, max: 100, rounds: 3, step: 40 };
 
@@ -40,6 +43,8 @@ const FULL_BYTES = 1 << 20;
 
 export interface MachineParts {
   readonly child: ChildProcess | undefined;
+  /** Those of its helpers that are children of this process. */
+  readonly daemons?: readonly ChildProcess[];
   readonly freePorts: readonly number[];
   readonly launcher: string;
 }
@@ -64,7 +69,7 @@ export class QemuMachine implements Machine {
   #onResume: () => void = () => {};
 
   /** `child` is absent for an adopted machine. `launcher` passes descriptors to it. */
-  constructor(record: MachineRecord, qmp: Qmp, { child, freePorts, launcher }: MachineParts) {
+  constructor(record: MachineRecord, qmp: Qmp, { child, daemons = [], freePorts, launcher }: MachineParts) {
     this.#freePorts = freePorts;
     this.#launcher = launcher;
     this.#record = record;
@@ -77,6 +82,9 @@ export class QemuMachine implements Machine {
     });
     qmp.onEvent((event) => this.#hear(event));
     this.exited = this.#watch(child);
+    for (const daemon of daemons) {
+      void childEnd(daemon).then(() => this.#endUnlessEnding());
+    }
   }
 
   get record(): MachineRecord {
@@ -176,6 +184,15 @@ export class QemuMachine implements Machine {
     if (!this.record.helpers.every(isAlive)) {
       this.#crash ??= 'the process that serves its shared folders (virtiofsd) ended';
       signalProcess(this.record.process, 'SIGKILL');
+    }
+  }
+
+  /** A daemon of a share ends when QEMU does, too; QEMU has said so by then, or says so in a moment. */
+  async #endUnlessEnding(): Promise<void> {
+    await Promise.race([this.#qmp.closed, sleep(CLOSING_MS)]);
+    const isEnding = this.#poweredOff || this.#killed || this.#crash !== undefined;
+    if (!isEnding && !this.#released) {
+      this.endIfCrippled();
     }
   }
 

@@ -91,6 +91,19 @@ const adoptMember = async (
   }
 };
 
+/** Leaves a run as it is that was found and cannot be taken over, and lets go of its guest. Resolves when its machine has ended. */
+export const keepRun = async (
+  row: VmRow,
+  { run }: Pick<AdoptedRun, 'run'>,
+  { error, onKept }: { readonly error: unknown } & Pick<AdoptContext, 'onKept'>,
+  signal: AbortSignal,
+): Promise<void> => {
+  log.warn('cannot adopt', { replica: row.name, error: messageOf(error) });
+  await run.guest.close().catch(() => {});
+  onKept(error);
+  await endOf(run.machine, signal);
+};
+
 /** Resolves when the machine has ended: at once where nothing was started in it. */
 const endOrKeep = async (
   row: VmRow,
@@ -108,6 +121,11 @@ const endOrKeep = async (
     }
     context.onKept(error);
   }
+  await endOf(machine, signal);
+};
+
+/** Waits for the end of a machine and removes what is left of it. An abort leaves it as it is. */
+const endOf = async (machine: Machine, signal: AbortSignal): Promise<void> => {
   try {
     await orAbort(machine.exited, signal);
   } catch (reason) {

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { identifyProcess, isAlive } from '../../../base/host/process.ts';
@@ -24,6 +26,15 @@ const left = async (stack: TestStack, settings: Readonly<Record<string, unknown>
 const updated = (stack: TestStack) => () => {
   const connectGuest = vi.fn().mockRejectedValue(new HyprError('GUEST_PROTOCOL', OTHER));
   Object.assign(stack.platform, { connectGuest });
+};
+
+/** In the place of the replica's log. */
+const replaceLog = (stack: TestStack, by: 'a folder' | 'none'): void => {
+  const log = join(stack.platform.paths.logs, 'shop', 'shop-web-1.jsonl');
+  rmSync(log, { recursive: true, force: true });
+  if (by === 'a folder') {
+    mkdirSync(log);
+  }
 };
 
 describe('a machine that lives and cannot be taken over', () => {
@@ -64,6 +75,19 @@ describe('a machine that lives and cannot be taken over', () => {
     const { next } = await left(stack, { stop_grace_period: '1h' }, updated(stack));
     await next.verb('stop');
     expect(next.row('shop-web-1')).toMatchObject({ state: 'exited', exitCode: 137, reason: `its machine was ended: ${OTHER}` });
+    expect(stack.platform.vmm.machines.size).toBe(0);
+  });
+
+  test('because its log cannot be opened is left as it is, until a stop or its end', async () => {
+    const stack = openTestStack();
+    const { next, found } = await left(stack, { restart: 'always' }, () => replaceLog(stack, 'a folder'));
+    expect(found).toEqual([expect.stringMatching(/^shop-web-1 runs and cannot be taken over: EISDIR.*it is left as it is/)]);
+    expect([next.row('shop-web-1').state, next.row('shop-web-1').restarts]).toEqual(['running', 0]);
+    expect(stack.platform.vmm.machines.size).toBe(1);
+    replaceLog(stack, 'none');
+    stack.platform.vmm.machines.get('shop-web-1')?.crash('killed');
+    await next.until(() => next.row('shop-web-1').restarts === 1 && next.row('shop-web-1').state === 'running');
+    await next.verb('stop');
     expect(stack.platform.vmm.machines.size).toBe(0);
   });
 

@@ -75,7 +75,7 @@ describe('the daemon', () => {
   it('is run in a fence of ours when it can have no sandbox of its own', async () => {
     const dir = tempDir();
     const input = await inputOf(dir, 'echo no namespaces >&2; exit 1', `echo "$@" > ${dir}/said; ${ready}`);
-    const identity = await startVirtiofsd(input);
+    const { process: identity } = await startVirtiofsd(input);
     expect(isAlive(identity)).toBe(true);
     expect(await readFile(join(dir, 'said'), 'utf8')).toContain(`--socket ${dir}/s --folder ${dir} --read`);
     signalProcess(identity, 'SIGKILL');
@@ -85,7 +85,7 @@ describe('the daemon', () => {
   it('gets the library of shares where the folder is of this host, and asks for no attributes before a write', async () => {
     const dir = tempDir();
     const input = await inputOf(dir, `echo "$LD_PRELOAD $@" > ${dir}/said; ${ready}`);
-    const identity = await startVirtiofsd({ ...input, preload: '/nowhere/shares.so' });
+    const { process: identity } = await startVirtiofsd({ ...input, preload: '/nowhere/shares.so' });
     signalProcess(identity, 'SIGKILL');
     expect(await readFile(join(dir, 'said'), 'utf8')).toMatch(/^\/nowhere\/shares\.so .* --killpriv-v2 /);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { buildQemuCommand, pluggedDevices } from '../../../vmm/qemu/command.ts';
+import { buildQemuCommand, isMachineCommand, pluggedDevices } from '../../../vmm/qemu/command.ts';
 import { memoryClass } from '../../../vmm/qemu/machine-class.ts';
 import { spec, toolchain } from '../support.ts';
 
@@ -216,5 +216,19 @@ describe('the command line of QEMU', () => {
     );
     expect(args).toContain('hypr-a,,debug-threads=on');
     expect(args).toContain('if=none,id=d0,file=/x,,readonly=off,format=raw,readonly=on');
+  });
+});
+
+describe('a process that is a machine', () => {
+  const { file, args } = buildQemuCommand({ toolchain: toolchain(), accelerator: 'tcg', tscKhz: 0 }, spec());
+
+  it.each([
+    ['a machine', true, [file, ...args]],
+    ['its fence, which becomes QEMU', true, ['/p/machine', '--keep', '3', '--', file, ...args]],
+    ['what reads its files', false, ['less', '/p/qemu-system-x86_64', 'hypr-shop-db-1']],
+    ['a search by its command line', false, ['pgrep', '-f', 'qemu-system-x86_64 -name hypr-shop-db-1 -S']],
+    ['a machine of somebody else', false, ['qemu-system-x86_64', '-name', 'guest', '-S']],
+  ])('is known by its words: %s', (_, isOne, words) => {
+    expect(isMachineCommand(words)).toBe(isOne);
   });
 });

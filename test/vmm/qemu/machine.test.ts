@@ -1,7 +1,9 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { sleep } from '../../../base/deadline.ts';
 import { HyprError } from '../../../base/errors.ts';
 import { exists } from '../../../base/host/files.ts';
 import { identifyProcess, isAlive } from '../../../base/host/process.ts';
@@ -11,7 +13,7 @@ import type { Qmp, QmpEvent } from '../../../vmm/qemu/qmp.ts';
 import { spec, tempDir } from '../support.ts';
 
 /** A process in QEMU's place, and its monitor in the hands of the test. */
-const makeMachine = async (status = 'running') => {
+const makeMachine = async (status = 'running', daemons: readonly ChildProcess[] = []) => {
   const dir = tempDir();
   const runDir = join(dir, 'm');
   await mkdir(runDir);
@@ -27,7 +29,7 @@ const makeMachine = async (status = 'running') => {
     backend: 'qemu-tcg',
     spec: spec({ runDir, consoleLog: join(dir, 'console'), nics }),
     process,
-    helpers: [],
+    helpers: daemons.flatMap(({ pid }) => identifyProcess(pid ?? 0) ?? []),
     agentSocket: '',
     layout: 'cold',
     programs: '',
@@ -65,14 +67,16 @@ const makeMachine = async (status = 'running') => {
     }),
     close: () => close(),
   } as Qmp;
-  const machine = new QemuMachine(record, qmp, { child, freePorts: [], launcher: '/none' });
+  const machine = new QemuMachine(record, qmp, { child, daemons, freePorts: [], launcher: '/none' });
+  const shutDown = (reason: string) => listener({ event: 'SHUTDOWN', data: { reason } });
   const end = (reason: string) => {
-    listener({ event: 'SHUTDOWN', data: { reason } });
+    shutDown(reason);
     child.kill('SIGKILL');
     close();
   };
   child.once('exit', () => close());
-  return { machine, child, said, hold, failing, unknown, end, say: (event: string) => listener({ event, data: {} }), close: () => close() };
+  const say = (event: string) => listener({ event, data: {} });
+  return { machine, child, said, hold, failing, unknown, shutDown, end, say, close: () => close() };
 };
 
 describe('the end of a machine', () => {
@@ -97,6 +101,37 @@ describe('the end of a machine', () => {
     expect(await machine.kill()).toEqual({ reason: 'killed', lastLines: [] });
     await machine.delete();
     expect(await exists(machine.record.spec.runDir)).toBe(false);
+  });
+
+  it('comes at once when the process that serves a shared folder does, which is our child', async () => {
+    const daemon = spawn('sleep', ['60']);
+    const { machine } = await makeMachine('running', [daemon]);
+    daemon.kill('SIGKILL');
+    expect(await machine.exited).toMatchObject({ reason: 'crashed', detail: expect.stringContaining('(virtiofsd) ended') });
+  });
+
+  it.each([
+    ['guest-shutdown', { reason: 'off', lastLines: [] }],
+    ['host-signal', { reason: 'crashed', detail: 'QEMU was told by a signal to end' }],
+  ])('has its own reason (%s) when that process ends because QEMU does, and QEMU may take its time', async (reason, exit) => {
+    const daemon = spawn('sleep', ['60']);
+    const { machine, shutDown, end } = await makeMachine('running', [daemon]);
+    shutDown(reason);
+    daemon.kill('SIGKILL');
+    await once(daemon, 'exit');
+    await sleep(800);
+    expect(isAlive(machine.record.process)).toBe(true);
+    end(reason);
+    expect(await machine.exited).toMatchObject(exit);
+  });
+
+  it('does not come from that process when another supervisor looks after it', async () => {
+    const daemon = spawn('sleep', ['60']);
+    const { machine } = await makeMachine('running', [daemon]);
+    machine.release();
+    daemon.kill('SIGKILL');
+    await sleep(800);
+    expect(isAlive(machine.record.process)).toBe(true);
   });
 
   it('comes when its processor fails, which QEMU itself would sit out', async () => {
