@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readlinkSync } from 'node:fs';
 import { mkdir, readdir, readFile, readlink, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { sleep } from '../deadline.ts';
@@ -29,6 +30,21 @@ export const withLock = async <T>(path: string, options: LockOptions, work: () =
   } finally {
     await rm(path, { force: true });
   }
+};
+
+/** Who holds a lock, unless that is this process or has ended. */
+export const lockHolder = (path: string): ProcessIdentity | undefined => {
+  let text: string;
+  try {
+    text = readlinkSync(path);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EINVAL')) {
+      return undefined;
+    }
+    throw error;
+  }
+  const { identity } = holderIn(text);
+  return identity.pid !== process.pid && isAlive(identity) ? identity : undefined;
 };
 
 /** Locks of a folder whose holders are dead. */
@@ -109,9 +125,7 @@ const take = async (path: string): Promise<boolean> => {
 
 const readHolder = async (path: string): Promise<Holder | undefined> => {
   try {
-    const text = await readlink(path);
-    const [pid, startTime = ''] = text.split(' ');
-    return { identity: { pid: Number(pid), startTime }, text };
+    return holderIn(await readlink(path));
   } catch (error) {
     if (isErrno(error, 'ENOENT')) {
       return undefined;
@@ -121,6 +135,11 @@ const readHolder = async (path: string): Promise<Holder | undefined> => {
     }
   }
   return await readOldHolder(path);
+};
+
+const holderIn = (text: string): Holder => {
+  const [pid, startTime = ''] = text.split(' ');
+  return { identity: { pid: Number(pid), startTime }, text };
 };
 
 /** Locks of older versions of hypr were regular files. */

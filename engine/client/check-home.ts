@@ -15,6 +15,7 @@ import type { HomeRepair } from '../model/types.ts';
 import { ANONYMOUS_LABEL } from '../model/volume-name.ts';
 import { OWN_NAME } from '../resources/orphan-volumes.ts';
 import { checkDatabase } from '../state/check.ts';
+import { repairLock } from '../state/database.ts';
 import { repairDatabase } from '../state/repair.ts';
 import { openStateReader, openStateStore } from '../state/store.ts';
 import { openStore } from './storage.ts';
@@ -55,9 +56,12 @@ export const repairHome = async (signal: AbortSignal = neverAborts()): Promise<H
 };
 
 const mendDatabase = async (paths: HomePaths, signal: AbortSignal): Promise<HomeRepair> => {
-  // Again, because images take a while; nothing is waited for between this and the exchange of the file.
-  await refuseWhileOpen(paths.database);
-  const { kept, lost } = repairDatabase(paths.database);
+  const lock = { what: 'the repair of the database', signal };
+  const { kept, lost } = await withLock(repairLock(paths.database), lock, async () => {
+    // Again, because images take a while. Who opens it from now on sees the lock and closes it.
+    await refuseWhileOpen(paths.database);
+    return repairDatabase(paths.database);
+  });
   return { repaired: await recordVolumes(paths), lost: [...lost, ...(await endUnrecorded(paths, signal))], kept };
 };
 

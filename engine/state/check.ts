@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { isIntact } from './checksum.ts';
-import { databaseError } from './database.ts';
+import { databaseError, refuseDuringRepair } from './database.ts';
 import { compareSchema } from './own-schema.ts';
 import type { Sql } from './rows.ts';
 import type { Table } from './schema.ts';
@@ -10,7 +10,7 @@ import type { Table } from './schema.ts';
 /**
  * Everything that is wrong with the database of a home, one line each: what SQLite finds in its pages and indexes, rows
  * that refer to none, and rows whose content is not as it was written. Changes no row. A missing file is whole.
- * Throws STACK_STATE when a newer hypr wrote it.
+ * Throws STACK_STATE when a newer hypr wrote it, STACK_BUSY while another process repairs it.
  */
 export const checkDatabase = (path: string): string[] => {
   if (!existsSync(path)) {
@@ -27,6 +27,7 @@ export const checkDatabase = (path: string): string[] => {
   let db: Database.Database | undefined;
   try {
     db = new Database(path, { fileMustExist: true });
+    refuseDuringRepair(db, path);
     const open = db;
     const { isWhole, tables } = compareSchema(open, path);
     check('', () => (isWhole ? [] : ['its tables are not those that hypr made']));

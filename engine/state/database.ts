@@ -1,15 +1,16 @@
 import { mkdirSync, statfsSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { dropBallast, keepBallast } from '../../base/host/ballast.ts';
 import { diskError } from '../../base/host/files.ts';
 import { refuseForeignHome } from '../../base/host/home.ts';
+import { lockHolder } from '../../base/host/lock.ts';
 import { makePrivate } from '../../base/host/private-home.ts';
 import { logger } from '../../base/log.ts';
 import { MIGRATIONS } from './schema.ts';
 
-/** Opens the database file in WAL mode, creates it if needed, and migrates it. Throws STACK_STATE, STATE_DAMAGED, HYPR_DISK_FULL, HYPR_PERMISSION. */
+/** Opens the database file in WAL mode, creates it if needed, and migrates it. Throws STACK_BUSY, STACK_STATE, STATE_DAMAGED, HYPR_DISK_FULL, HYPR_PERMISSION. */
 export const openDatabase = (path: string): Database.Database => {
   const db = withBallast(path, () => openWithoutBallast(path));
   keepBallast(dirname(path));
@@ -38,6 +39,7 @@ export const openWithoutBallast = (path: string): Database.Database => {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     makePrivate(path);
     const db = new Database(path);
+    refuseDuringRepair(db, path);
     db.pragma('journal_mode = WAL');
     db.pragma('synchronous = NORMAL');
     db.pragma('foreign_keys = ON');
@@ -48,6 +50,23 @@ export const openWithoutBallast = (path: string): Database.Database => {
     throw known instanceof HyprError
       ? known
       : new HyprError('STACK_STATE', `${path} cannot be opened: ${messageOf(error)}`, { cause: error });
+  }
+};
+
+/** Held while the damaged file of a database is exchanged for another. */
+export const repairLock = (path: string): string => join(dirname(path), 'locks', 'database.lock');
+
+/**
+ * Closes a database that was just opened, and throws STACK_BUSY, while its file is exchanged: it may be the old one. Who exchanges takes the
+ * lock before looking who has the file open, so one of the two always sees the other.
+ */
+export const refuseDuringRepair = (db: Database.Database, path: string): void => {
+  const holder = lockHolder(repairLock(path));
+  if (holder !== undefined) {
+    db.close();
+    throw new HyprError('STACK_BUSY', `${path} is being repaired by another hypr (pid ${holder.pid})`, {
+      hint: 'try again when that has ended',
+    });
   }
 };
 

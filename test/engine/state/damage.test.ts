@@ -1,15 +1,20 @@
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import { withLock } from '../../../base/host/lock.ts';
+import { processesWith } from '../../../base/host/open-files.ts';
+import { identifyProcess } from '../../../base/host/process.ts';
 import { resolveReplica } from '../../../engine/resolve/replica-spec.ts';
 import { checkDatabase } from '../../../engine/state/check.ts';
 import type { VmRow } from '../../../engine/state/records.ts';
 import { repairDatabase } from '../../../engine/state/repair.ts';
 import { MIGRATIONS } from '../../../engine/state/schema.ts';
-import { openStateStore } from '../../../engine/state/store.ts';
+import { openStateReader, openStateStore } from '../../../engine/state/store.ts';
 import { randomNumbers, SEED, times } from '../../support/seed.ts';
 import { projectOf, RUNTIME } from '../support/project.ts';
 
@@ -94,6 +99,40 @@ const damaged = (bytes: Buffer, at: number, bits: number): string => {
   }
   writeFileSync(copy, changed);
   return copy;
+};
+
+describe('a database whose file is being exchanged', () => {
+  it('is opened by nobody else, and by all when that has ended or its process was killed', async () => {
+    openStateStore(path).close();
+    const child = spawn('sleep', ['60']);
+    const { pid, startTime } = identifyProcess(child.pid ?? 0) ?? {};
+    mkdirSync(join(dir, 'locks'));
+    symlinkSync(`${pid} ${startTime} 00`, join(dir, 'locks', 'database.lock'));
+    const busy = expect.objectContaining({ code: 'STACK_BUSY', message: expect.stringContaining(`(pid ${pid})`) });
+    const openers = [openStateStore, openStateReader, checkDatabase];
+    for (const open of openers) {
+      expect(() => open(path)).toThrow(busy);
+    }
+    expect(await openHere(path)).toEqual([]);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    openStateStore(path).close();
+    expect(checkDatabase(path)).toEqual([]);
+  });
+
+  it('is opened by the process that exchanges it', async () => {
+    const lock = { what: 'the test' };
+    await withLock(join(dir, 'locks', 'database.lock'), lock, async () => openStateStore(path).close());
+  });
+});
+
+/** Whether this process has it open. */
+const openHere = async (file: string): Promise<number[]> => {
+  const found: number[] = [];
+  for await (const pid of processesWith((link) => link.startsWith(realpathSync(file)))) {
+    found.push(pid);
+  }
+  return found;
 };
 
 describe('a damaged database', () => {
