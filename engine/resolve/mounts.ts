@@ -153,7 +153,8 @@ const resolveFile = ({ kind, use, objects, folder, serviceName }: FileInput): Re
   }
   const target = use.target ?? use.source;
   return {
-    source: fileSource(object) ?? { file: '' },
+    // A config without a source is one whose content is empty: the loader keeps no empty text.
+    source: fileSource(object) ?? (kind === 'config' ? { content: '' } : { file: '' }),
     path: cleanTarget(target.startsWith('/') ? target : posix.join(folder, target)),
     mode: use.mode === undefined ? 0o444 : Number.parseInt(String(use.mode), 8),
     uid: Number(use.uid ?? 0),

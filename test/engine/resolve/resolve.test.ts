@@ -261,6 +261,11 @@ describe('mounts', () => {
 });
 
 describe('secrets and configs', () => {
+  test('a config with nothing is an empty file', () => {
+    const spec = resolve({ configs: [{ source: 'none' }] }, {}, { configs: { none: { name: 'none' } } });
+    expect(spec.files).toEqual([{ source: { content: '' }, path: '/none', mode: 0o444, uid: 0, gid: 0 }]);
+  });
+
   test('places, modes and sources', () => {
     const { files } = resolve(
       {
