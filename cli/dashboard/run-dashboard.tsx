@@ -39,7 +39,7 @@ export const runDashboard = async (up: AttachedUp, purpose: 'up' | 'look' = 'up'
     if (ending.how !== 'detach') {
       await stopStack(up, context);
     } else {
-      context.stderr.write(`${up.stack.name} goes on without the dashboard:\n`);
+      context.stderr.write(goesOn(up.stack.name, ending.unfinished));
     }
     await saySummary(context, up.stack);
     return ending.how === 'interrupt' ? 130 : 0;
@@ -54,6 +54,12 @@ export const runDashboard = async (up: AttachedUp, purpose: 'up' | 'look' = 'up'
  * fourth more processor time under a flood of lines. Not for other commands: V8 takes no code cache of before for what is loaded from here on.
  */
 const keepHeapSmall = (): void => setFlagsFromString('--optimize-for-size');
+
+/** An operation is its client's: one that was under way ended with the dashboard, and nobody may take it for done. */
+const goesOn = (stack: string, unfinished: string | undefined): string =>
+  unfinished === undefined
+    ? `${stack} goes on without the dashboard:\n`
+    : `${unfinished} was not finished and was called off with the dashboard. What runs goes on; to bring up the rest: hypr up -d\n`;
 
 /** What the steps of builds that failed have printed, as `up -d` leaves it on the screen. */
 const printFailedSteps = (model: DashboardModel, context: CliContext): void => {

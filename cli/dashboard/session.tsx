@@ -18,7 +18,10 @@ import { lookOf } from './screen/look.ts';
 import { speak } from './speak.ts';
 import type { DashboardModel } from './state/model.ts';
 
-export type Ending = { readonly how: 'detach' | 'stop' | 'interrupt' } | { readonly how: 'failed'; readonly error: unknown };
+/** `unfinished`: the operation that was under way, and was called off with the dashboard. */
+export type Ending =
+  | { readonly how: 'detach' | 'stop' | 'interrupt'; readonly unfinished?: string | undefined }
+  | { readonly how: 'failed'; readonly error: unknown };
 
 const TICK_MS = 1000;
 
@@ -82,7 +85,7 @@ export class DashboardSession {
       openUrl: (url) => void this.#links.open(url),
       copy: (text) => context.stdout.write(`\u001b]52;c;${Buffer.from(text).toString('base64')}\u0007`),
       interrupt: () => this.#end({ how: 'interrupt' }),
-      leave: (how) => this.#end({ how }),
+      leave: (how) => this.#end({ how, unfinished: this.#model.operation }),
       suspend: () => this.#screen.suspend(),
     };
   }

@@ -128,7 +128,10 @@ const fromDebian = async (input: GuestInput): Promise<{ programs: Programs; kern
     track(progress, { id: 'Guest kernel', done: 'Ready' }, async (report) => {
       const wanted = await findKernelPackage(packages);
       const deb = await fetchKernel({ packages, parent, wanted, report });
-      return unpackKernel({ deb, packages, parent, release: wanted.release, programs: await programsReady, signal });
+      report({ text: 'Waiting for the disk tools' });
+      const ready = await programsReady;
+      report({ text: 'Extracting' });
+      return unpackKernel({ deb, packages, parent, release: wanted.release, programs: ready, signal });
     }),
   ]);
   await packages.clean();

@@ -62,6 +62,19 @@ describe('the dashboard from start to end', () => {
     expect(context.fake.closed).toBe(1);
   });
 
+  test('d while it comes up says that this was called off, and how to go on', async () => {
+    const context = onTerminal();
+    context.fake.onUp = (_, signal) => new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+    const done = run(context, 'up');
+    await listening(context, done);
+    context.stdin.write('d');
+    expect(await done).toBe(0);
+    restored(context);
+    expect(context.stderr.text).toBe(
+      'up was not finished and was called off with the dashboard. What runs goes on; to bring up the rest: hypr up -d\n',
+    );
+  });
+
   test('keys that come in one piece with the d do nothing', async () => {
     const context = onTerminal();
     const done = run(context, 'up');
