@@ -97,6 +97,9 @@ export const prefixLength = (subnet: string): number => needSubnet(subnet).prefi
 /** Docker's first bridge (its others show up as routes), Tailscale and other carrier-grade NAT. */
 const AVOIDED: readonly Subnet[] = ['172.17.0.0/16', '100.64.0.0/10'].flatMap((text) => parseSubnet(text) ?? []);
 
+/** "This" network, loopback, and multicast with what is reserved above it (IANA's special-purpose registry): kernels drop packets from these. */
+const OF_NO_HOST: readonly Subnet[] = ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/3'].flatMap((text) => parseSubnet(text) ?? []);
+
 /** /24s to choose from, in order: the default and its neighbours, then 10.89–10.127 (podman's and docker's usual picks come earlier). */
 function* candidates(): Generator<Subnet> {
   const first = parseIpv4('192.168.127.0') ?? 0;
@@ -124,6 +127,12 @@ const wantedSubnet = (text: string, taken: readonly Subnet[]): Subnet => {
   const subnet = needSubnet(text);
   if (subnet.prefix > 29 || subnet.prefix < 8) {
     throw new HyprError('NET_ADDRESS', `the subnet ${text} cannot be used: it must be /8 to /29`);
+  }
+  const own = OF_NO_HOST.find((range) => overlaps(range, subnet));
+  if (own !== undefined) {
+    throw new HyprError('NET_ADDRESS', `the subnet ${text} cannot be used: no machine can have an address of ${formatSubnet(own)}`, {
+      hint: 'choose one of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16',
+    });
   }
   const other = taken.find((candidate) => overlaps(candidate, subnet));
   if (other !== undefined) {

@@ -23,6 +23,12 @@ export const chooseSubnet6 = (request: {
   if (subnet.prefix > MOST_BITS || subnet.prefix < LEAST_BITS) {
     throw new HyprError('NET_ADDRESS', `the subnet ${request.wanted} cannot be used: it must be /${LEAST_BITS} to /${MOST_BITS}`);
   }
+  const own = OF_NO_HOST.find((text) => overlaps6(needSubnet6(text), subnet));
+  if (own !== undefined) {
+    throw new HyprError('NET_ADDRESS', `the subnet ${formatSubnet6(subnet)} cannot be used: no machine can have an address of ${own}`, {
+      hint: 'choose one of fd00::/8, or name none',
+    });
+  }
   const other = request.taken.find((text) => overlaps6(needSubnet6(text), subnet));
   if (other !== undefined) {
     throw new HyprError('NET_ADDRESS', `the subnet ${formatSubnet6(subnet)} overlaps ${other}, which another network uses`, {
@@ -35,6 +41,9 @@ export const chooseSubnet6 = (request: {
   }
   return { subnet6: formatSubnet6(subnet), gateway6: formatIpv6(gateway) };
 };
+
+/** Loopback and mapped addresses, those of one link (which NICs have anyway), and multicast. */
+const OF_NO_HOST = ['::/8', 'fe80::/10', 'ff00::/8'];
 
 /**
  * A replica's IPv6 address: the one asked for, or one with the same end as its IPv4 address, so that both are as easy to tell; else the

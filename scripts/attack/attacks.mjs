@@ -64,6 +64,12 @@ export const ATTACKS = [
     'test/vmm/jail/share.test.ts',
     'is alone in its folder, where nothing can be made',
   ],
+  [
+    'A client that speaks FUSE itself writes to a folder that is :ro',
+    'virtiofsd --readonly, Landlock',
+    'test/vmm/jail/share.test.ts',
+    'that is only to be read is only read',
+  ],
   ['A bound file that is :ro is written', 'read-only mount', 'test/vmm/jail/share.test.ts', 'that is only to be read cannot be written'],
   [
     'A device or a pipe of the host is bound',
@@ -157,6 +163,12 @@ export const ATTACKS = [
     'says what it lacks, and starts nothing then',
   ],
   [
+    'A process of a machine, taken over, uses up memory, processors or processes',
+    'a cgroup of its own',
+    'test/scenarios/kernels/cgroup.vm.test.ts',
+    'limits memory, processors and tasks for a plain user',
+  ],
+  [
     'A copy of a zygote starts a program or a process',
     'seccomp',
     'test/vmm/zygote/zygote.vm.test.ts',
@@ -240,6 +252,18 @@ export const ATTACKS = [
     "the NIC's own addresses",
     'test/net/client/guest-attacks.test.ts',
     'cannot be another machine',
+  ],
+  [
+    'A guest answers the questions of others to the name server of the network',
+    "the NIC's own addresses",
+    'test/net/client/guest-attacks.test.ts',
+    'cannot answer for the name server',
+  ],
+  [
+    'A machine that is paused, or reads nothing, holds its network up',
+    'its frames are dropped',
+    'test/net/client/network.test.ts',
+    'lets others carry on while one machine reads nothing',
   ],
   [
     'Frames that are none break the gateway or a neighbour',

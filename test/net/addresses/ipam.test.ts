@@ -27,6 +27,10 @@ describe('chooseSubnet', () => {
   it.each([
     [{ wanted: '10.0.0.0/30', taken: [] }, '/8 to /29'],
     [{ wanted: 'fd00::/64', taken: [] }, 'not an IPv4 subnet'],
+    [{ wanted: '127.0.0.0/8', taken: [] }, 'no machine can have an address of 127.0.0.0/8'],
+    [{ wanted: '0.0.0.0/8', taken: [] }, 'of 0.0.0.0/8'],
+    [{ wanted: '224.0.0.0/24', taken: [] }, 'of 224.0.0.0/3'],
+    [{ wanted: '255.255.255.0/24', taken: [] }, 'of 224.0.0.0/3'],
     [{ wanted: '10.0.0.0/24', taken: ['10.0.0.0/8'] }, 'overlaps 10.0.0.0/8'],
     [{ wanted: '10.0.0.0/24', gateway: '10.0.1.1', taken: [] }, 'not a usable address'],
     [{ wanted: '10.0.0.0/24', gateway: '10.0.0.255', taken: [] }, 'not a usable address'],

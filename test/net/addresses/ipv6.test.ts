@@ -75,6 +75,9 @@ describe('IPv6 of a network', () => {
   test.each([
     [{ wanted: '10.0.0.0/8' }, 'is not an IPv6 subnet'],
     [{ wanted: 'fd00::/127' }, 'it must be'],
+    [{ wanted: 'ff02::/64' }, 'no machine can have an address of ff00::/8'],
+    [{ wanted: 'fe80::/64' }, 'of fe80::/10'],
+    [{ wanted: '::/96' }, 'of ::/8'],
     [{ wanted: 'fd00::/64', gateway: 'fd01::1' }, 'is not a usable address'],
     [{ wanted: 'fd00:0:0:1::/64', taken: ['fd00::/48'] }, 'overlaps fd00::/48'],
   ])('%o is refused', (request, why) => {

@@ -239,6 +239,25 @@ describe('a hostile guest', () => {
     expect(peer.has((frame) => frame.kind === 'udp')).toBe(false);
   });
 
+  it('cannot answer for the name server of the network what another machine asks it', async () => {
+    await start();
+    const victim = await join2(VICTIM);
+    await victim.resolve(GATEWAY);
+    const forged = Buffer.from([0x12, 0x34, 0x81, 0x80, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 10, 89, 7, 66]);
+    // The port that it asks from next.
+    const target = asked + 1;
+    for (const from of [
+      { mac: GUEST.mac, ip: GATEWAY },
+      { mac: gateway, ip: GATEWAY },
+    ]) {
+      peer.send(udp({ from, to: VICTIM, source: 53, target, data: forged }));
+    }
+    expect(await lookUp('gateway.hypr', victim)).toEqual({ code: 0, address: GATEWAY });
+    const spoofed = async () => (await network.state()).machines.find(({ mac }) => mac === GUEST.mac)?.spoofed;
+    await expect.poll(spoofed).toBe(2);
+    expect(victim.has((frame) => frame.kind === 'udp')).toBe(false);
+  });
+
   it('cannot break the stream of another, or the gateway, by frames that are none', async () => {
     await start();
     const victim = await join2(VICTIM);
