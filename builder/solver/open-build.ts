@@ -20,6 +20,7 @@ import { resolveGlobals } from './frame/globals.ts';
 import { hostPlatform, parsePlatform } from './frame/platform.ts';
 import type { BuildProgress } from './frame/progress.ts';
 import { readConfigBlob } from './frame/store.ts';
+import { NEUTRAL_TIME } from './layer/layer-tree.ts';
 import { hostCertificates } from './machine/ca-bundle.ts';
 import { MachinePool } from './machine/machine-pool.ts';
 import { openContext, readDockerfile, readIgnoreRules } from './sources/inputs.ts';
@@ -39,9 +40,6 @@ export interface OpenBuild {
 }
 
 const log = logger('build');
-
-/** 1980-01-02T00:00:00Z: always the same, and in every time zone late enough for zip, whose times begin in 1980. */
-const NEUTRAL_TIME = 315_619_200;
 
 type Options = Omit<BuildOptions, 'signal'> & {
   readonly buildFolder: string;

@@ -35,7 +35,10 @@ export interface LayerIndex {
 const MAX_ITEMS = 5_000_000;
 const CHUNK = 1024 * 1024;
 const OPAQUE_XATTR = 'trusted.overlay.opaque';
-const EMPTY_DIR: TarHeader = { ...PLAIN_FILE, name: '', type: 'dir', mode: 0o755 };
+/** 1980-01-02T00:00:00Z: always the same, and in every time zone late enough for zip, whose times begin in 1980. */
+export const NEUTRAL_TIME = 315_619_200;
+/** A folder that no archive has an entry of. */
+const EMPTY_DIR: TarHeader = { ...PLAIN_FILE, name: '', type: 'dir', mode: 0o755, mtime: NEUTRAL_TIME };
 
 /** Reads the headers of an uncompressed tar on disk; contents are skipped. Throws IMAGE_LAYER. */
 export const indexTar = async (archive: string): Promise<LayerIndex> => {

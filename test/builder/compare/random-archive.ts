@@ -11,7 +11,7 @@ const TIME = 1_234_567_890;
 
 /** A random tar, sometimes compressed: owners, modes, links, attributes, entries that are there twice. */
 export const randomArchive = (random: Random): Buffer => {
-  const files: string[] = [];
+  const files: Array<Pick<TarHeader, 'name' | 'mode' | 'uid' | 'gid'>> = [];
   const parts: Buffer[] = FOLDERS.filter(() => random.chance(0.7)).map((name) =>
     entry({ name: `${name}/`, type: 'dir', mode: random.pick([0o755, 0o700, 0o1777, 0o2750]), ...ownerOf(random) }),
   );
@@ -20,12 +20,15 @@ export const randomArchive = (random: Random): Buffer => {
     const name = `${random.pick(['', ...FOLDERS.map((folder) => `${folder}/`)])}${random.pick(NAMES)}`;
     const roll = random.below(10);
     if (roll < 6 || files.length === 0) {
-      parts.push(entry({ name, type: 'file', mode: random.pick([0o644, 0o755, 0o4755, 0o600]), ...ownerOf(random) }, random));
-      files.push(name);
+      const file = { name, mode: random.pick([0o644, 0o755, 0o4755, 0o600]), ...ownerOf(random) };
+      parts.push(entry({ ...file, type: 'file' }, random));
+      files.push(file);
     } else if (roll < 7) {
       parts.push(entry({ name: `${name}-s`, type: 'symlink', link: random.pick(['file', '../x', '/etc/passwd', 'nowhere']) }));
     } else if (roll < 9) {
-      parts.push(entry({ name: `${name}-h`, type: 'hardlink', link: random.pick(files) }));
+      // As every program writes it: docker gives the file what its last link says.
+      const file = random.pick(files);
+      parts.push(entry({ ...file, name: `${name}-h`, type: 'hardlink', link: file.name }));
     } else {
       parts.push(entry({ name: `${name}-p`, type: 'fifo', mode: 0o640 }));
     }

@@ -49,6 +49,12 @@ describe('ADD of archives', () => {
     expect(await kept.tree.readText('p/plain.tar')).toBe('not a tar');
   });
 
+  it('dates folders that it has no entry of so that zip can write them', async () => {
+    execFileSync('sh', ['-c', 'mkdir -p d/e && echo f > d/e/f && tar -cf parents.tar d/e/f'], { cwd: shop.context });
+    const { tree } = await shop.build('FROM scratch\nADD parents.tar /x/\n');
+    expect([tree.get('x/d'), tree.get('x/d/e')]).toMatchObject([{ mtime: 315_619_200 }, { mtime: 315_619_200 }]);
+  });
+
   it('never writes outside, and fails for a damaged one', async () => {
     const script =
       'import tarfile,io,sys\nt=tarfile.open(sys.argv[1],"w")\nfor n in ["../../up","/abs","a/../../b"]:\n  i=tarfile.TarInfo(n); i.size=1; t.addfile(i,io.BytesIO(b"x"))\nt.close()';
