@@ -2,6 +2,7 @@ import { sanitiseText } from '../../base/sanitise.ts';
 import type { BuildCheck, BuildEvent } from '../../engine/model/types.ts';
 import type { CliContext } from '../core/context.ts';
 import type { Flags } from '../core/flags.ts';
+import { foldFor } from '../core/output.ts';
 
 const CONTEXT_LINES = 2;
 
@@ -33,7 +34,8 @@ export class BuildWarnings {
   print(): void {
     const count = this.#lines.length;
     if (count > 0 && this.#quiet === false) {
-      this.#context.stderr.write(`\n ${count} warning${count === 1 ? '' : 's'} found:\n${this.#lines.join('')}`);
+      const { stderr } = this.#context;
+      stderr.write(foldFor(stderr, `\n ${count} warning${count === 1 ? '' : 's'} found:\n${this.#lines.join('')}`));
     }
   }
 }

@@ -103,12 +103,17 @@ export const runScale: Handler = async (invocation) => {
   return openStack(invocation, project.name, (stack) => upDetached({ invocation, stack, project, loaded, options }));
 };
 
+const interruptedUp = (cause: unknown): HyprError =>
+  new HyprError('HYPR_CANCELLED', 'interrupted', { hint: 'what was started goes on: hypr ps shows it, hypr down ends it', cause });
+
 const upDetached = async ({ invocation, stack, project, loaded, options }: AttachedUp): Promise<number> => {
   const { context, flags } = invocation;
   const renderer = await createBuildingRenderer(context, flags, invocation.command.name);
   try {
     await stack.up(project, options, upEvents(renderer, flags), context.interrupts.signal);
     await tellMovedPorts(invocation, stack, loaded, renderer);
+  } catch (error) {
+    throw context.interrupts.signal.aborted ? interruptedUp(error) : error;
   } finally {
     renderer.close();
   }

@@ -116,7 +116,7 @@ describe('parsing and errors', () => {
     expect(context.stdout.text.indexOf('Examples:')).toBeLessThan(context.stdout.text.indexOf('Options:'));
   });
 
-  test('an interrupt ends with 130', async () => {
+  test('an interrupt ends with 130, and says what goes on', async () => {
     const context = fakeContext();
     context.fake.onUp = async () => {
       context.interrupts.fire();
@@ -124,6 +124,7 @@ describe('parsing and errors', () => {
     };
     expect(await run(context, 'up -d')).toBe(130);
     expect(context.fake.closed).toBe(1);
+    expect(context.stderr.text).toContain('what was started goes on: hypr ps shows it, hypr down ends it');
   });
 });
 
