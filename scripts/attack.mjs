@@ -22,7 +22,8 @@ const outcomesIn = (path) =>
 
 /** A failed test is a verdict, not a failure of this program. */
 const runTests = async (project, files, report) => {
-  const args = ['run', '--project', project, '--reporter', 'json', '--outputFile', report, ...files];
+  // The other one says what the report does not: why tests were not tried, because what they need did not start.
+  const args = ['run', '--project', project, '--reporter', 'json', '--outputFile.json', report, '--reporter', 'default', ...files];
   await run(join(root, 'node_modules', '.bin', 'vitest'), args).catch((error) => {
     if (error.exitCode === undefined) {
       throw error;
