@@ -83,6 +83,15 @@ describe('bin/hypr', () => {
     expect(run('bin/hypr', ['a', ' b'], { PATH }, dir)).toEqual(expected);
   });
 
+  test('an --env-file is the command’s, not its node’s', () => {
+    const dir = makeClone();
+    writeFileSync(join(dir, 'options.env'), 'NODE_OPTIONS=--require /nonexistent/preload.js\n');
+    for (const name of ['options.env', 'missing.env']) {
+      const stdout = `${ownNode} --env-file ${name} up\n`;
+      expect(run('bin/hypr', ['--env-file', name, 'up'], { PATH: process.env.PATH }, dir)).toEqual({ status: 0, stdout, stderr: '' });
+    }
+  });
+
   test('keeps NODE_OPTIONS of the shell from its node, but not from Compose files', () => {
     const dir = tempDir();
     writeFileSync(join(dir, 'compose.yaml'), 'services: { web: { image: nginx, environment: [NODE_OPTIONS] } }\n');
