@@ -36,8 +36,9 @@ export const showSteps = (names: readonly string[], stream: OutputStream): Steps
   return {
     onProgress: (progress) => steps.get(progress.id)?.hear(progress),
     end: async () => {
+      const isWhole = [...steps.values()].every((step) => step.isWhole);
       for (const step of steps.values()) {
-        step.stop();
+        step.stop(isWhole);
       }
       await shown;
     },
@@ -54,12 +55,22 @@ interface Task {
 /** One row: collects reports until the step ends. */
 class Step {
   readonly #reported = new AsyncQueue<Progress>();
+  #last: Progress['status'] | undefined;
+  #rest = '';
+
+  /** It has ended well, or was not needed. */
+  get isWhole(): boolean {
+    return this.#last !== 'working' && this.#last !== 'error';
+  }
 
   hear(progress: Progress): void {
+    this.#last = progress.status;
     void this.#reported.push(progress);
   }
 
-  stop(): void {
+  /** @param isWhole - all steps have ended well: this one was not needed if nothing was heard of it */
+  stop(isWhole: boolean): void {
+    this.#rest = isWhole ? 'Already there' : 'Not done';
     this.#reported.end();
   }
 
@@ -74,7 +85,7 @@ class Step {
         return;
       }
     }
-    task.skip(`${title}  Already there`);
+    task.skip(`${title}  ${this.#rest}`);
   }
 }
 

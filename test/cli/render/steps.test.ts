@@ -37,12 +37,13 @@ describe('steps', () => {
 
   test('one that fails says why and does not hide the others', async () => {
     const terminal = openTerminal();
-    const steps = showSteps(['Kernel', 'Agent'], terminal.stream);
+    const steps = showSteps(['Kernel', 'Agent', 'Template'], terminal.stream);
     steps.onProgress({ id: 'Kernel', status: 'error', text: 'Error', details: 'the mirror is gone' });
     steps.onProgress({ id: 'Agent', status: 'done', text: 'Compiled' });
     await steps.end();
     const text = terminal.lines().join('\n');
     expect(text).toContain('Kernel: the mirror is gone');
+    expect(text).toContain('Template  Not done');
     expect(text).toContain('✔ Agent  Compiled');
   });
 });
