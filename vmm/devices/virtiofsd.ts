@@ -46,8 +46,8 @@ export const startVirtiofsd = async (input: VirtiofsdInput): Promise<ShareDaemon
   if (!(await exists(share.path))) {
     throw new HyprError('VMM_START', `${share.path} cannot be shared with the machine: it does not exist`);
   }
-  if (share.file) {
-    await mkdir(placeOfFile(input), { mode: 0o700 });
+  if (share.file || share.readOnly) {
+    await mkdir(placeInFence(input), { mode: 0o700 });
   }
   const preload = tool.origin === 'toolchain' && (await isOfThisHost(await realpath(share.path))) ? input.preload : null;
   let failure: unknown;
@@ -58,7 +58,7 @@ export const startVirtiofsd = async (input: VirtiofsdInput): Promise<ShareDaemon
       if (isAbort(error) || input.signal?.aborted) {
         throw error;
       }
-      if (error instanceof HyprError && error.code === 'VMM_FENCE') {
+      if (error instanceof HyprError && error.code === 'VMM_FENCE' && way.fence !== 'sealed') {
         throw error;
       }
       failure ??= error;
@@ -76,8 +76,11 @@ const noFence = ({ path, file }: ShareSpec, why: string): HyprError =>
 
 /** One way to run the daemon: its arguments, and the fence. */
 export interface Way {
-  /** `folder`: Landlock; `file`: a mount namespace in which there is one file. Absent: its own sandbox is enough. */
-  readonly fence?: 'folder' | 'file';
+  /**
+   * `folder`: Landlock; `file`: a mount namespace in which there is one file; `sealed`: one in which the folder is read-only. Absent: its own
+   * sandbox is enough.
+   */
+  readonly fence?: 'folder' | 'file' | 'sealed';
   readonly args: readonly string[];
 }
 
@@ -99,9 +102,11 @@ const ALL_IDS = 4_294_967_295;
  * plain user is root in a user namespace: the user's files belong to root in the guest, and files that any
  * guest user writes belong to the user. With subordinate ids the guest's users have their own ids.
  */
-export const sandboxes = (share: Pick<ShareSpec, 'ownership' | 'file'>, ids: HostIds): Way[] => {
+export const sandboxes = (share: Pick<ShareSpec, 'ownership' | 'file' | 'readOnly'>, ids: HostIds): Way[] => {
   const { uid, gid, subordinate } = ids;
   const namespace = ['--sandbox', 'namespace'];
+  /** Where the kernel refuses every write, the daemon lets through what tells a guest's programs of edits, which `--readonly` does not. */
+  const sealed = (owners: readonly string[]): Way[] => (share.readOnly ? [{ fence: 'sealed', args: [...namespace, ...owners] }] : []);
   const without = ['--sandbox', 'none'];
   const squashTo = (user: number, group: number) => [
     ...['--translate-uid', `squash-guest:0:${user}:${ALL_IDS}`],
@@ -113,7 +118,7 @@ export const sandboxes = (share: Pick<ShareSpec, 'ownership' | 'file'>, ids: Hos
     return [namespace, ['--sandbox', 'chroot']].map((args) => ({ fence: 'file', args: [...args, ...owners] }));
   }
   if (uid === 0) {
-    return [{ args: namespace }, { args: ['--sandbox', 'chroot'] }, { fence: 'folder', args: without }];
+    return [...sealed([]), { args: namespace }, { args: ['--sandbox', 'chroot'] }, { fence: 'folder', args: without }];
   }
   const mapped = [...namespace, '--uid-map', `:0:${uid}:1:`, '--gid-map', `:0:${gid}:1:`];
   const own = ({ first, count }: IdRange) => `:1:${first}:${count}:`;
@@ -124,30 +129,31 @@ export const sandboxes = (share: Pick<ShareSpec, 'ownership' | 'file'>, ids: Hos
   const shownAsRoot = ['--translate-uid', `host:${uid}:0:1`, '--translate-gid', `host:${gid}:0:1`];
   return [
     ...kept,
+    ...sealed(squashTo(0, 0)),
     { args: [...mapped, ...squashTo(0, 0)] },
     { fence: 'folder', args: [...without, ...squashTo(uid, gid), ...shownAsRoot] },
   ];
 };
 
-/** The path of the shared file in the daemon's mount namespace. */
-const placeOfFile = ({ socket }: Pick<VirtiofsdInput, 'socket'>): string => `${socket}.d`;
+/** The folder that is shared, in a mount namespace of the fence. */
+const placeInFence = ({ socket }: Pick<VirtiofsdInput, 'socket'>): string => `${socket}.d`;
 
 /** Pure: the whole command line. A fence passes the daemon a listening socket, so that it needs no access to the run folder. */
 export const virtiofsdCommand = (input: VirtiofsdInput & { tool: Tool }, way: Way): { file: string; args: string[] } => {
   const { tool, share, socket, fence, preload } = input;
-  const readOnly = share.readOnly ? ['--readonly'] : [];
-  const shared = way.fence === 'file' ? placeOfFile(input) : share.path;
+  const readOnly = share.readOnly && way.fence !== 'sealed' ? ['--readonly'] : [];
+  const hasPlace = way.fence === 'file' || way.fence === 'sealed';
+  const shared = hasPlace ? placeInFence(input) : share.path;
   // killpriv: what a write takes from a file (set-user-id, capabilities) is taken here, so that no write asks for attributes first.
   const plain = ['--cache', 'auto', '--xattr', '--killpriv-v2', '--announce-submounts', '--log-level', 'info'];
   const common = ['--shared-dir', shared, ...plain, ...readOnly];
   if (way.fence === undefined) {
     return { file: tool.file, args: [...tool.prefix, '--socket-path', socket, ...common, ...way.args] };
   }
-  const what =
-    way.fence === 'file'
-      ? ['--file', share.path, '--at', shared]
-      : ['--folder', share.path, ...[...filesOfTool(tool), ...(preload === null ? [] : [preload])].flatMap((path) => ['--read', path])];
-  const limits = ['--socket', socket, ...what, ...(share.readOnly ? ['--read-only'] : [])];
+  const what = hasPlace
+    ? [`--${way.fence}`, share.path, '--at', shared]
+    : ['--folder', share.path, ...[...filesOfTool(tool), ...(preload === null ? [] : [preload])].flatMap((path) => ['--read', path])];
+  const limits = ['--socket', socket, ...what, ...(readOnly.length > 0 ? ['--read-only'] : [])];
   return { file: fence, args: [...limits, '--', tool.file, ...tool.prefix, '--fd', '3', ...common, ...way.args] };
 };
 

@@ -72,6 +72,8 @@ bool landlock_enter(struct ruleset *rules);
 bool own_mounts(bool as_root);
 /* Flags of the mount that a path is on: in a user namespace they can be added to, but not taken away. */
 unsigned long mount_flags(const char *path);
+/* After own_mounts: `place` is `folder` with all that is mounted below it, and none of it can be written. False with errno. */
+bool bind_read_only(const char *folder, const char *place);
 /* After own_mounts: a root in which there is what these rights name and nothing else, and what may not be written is read-only. NULL, or what failed, with errno. */
 const char *view_enter(const struct path_right *rights, int count);
 

@@ -3,6 +3,7 @@
  *
  *   share --socket PATH --folder DIR [--read-only] [--read PATH]... -- PROGRAM [ARGUMENT]...
  *   share --socket PATH --file FILE --at DIR [--read-only] -- PROGRAM [ARGUMENT]...
+ *   share --socket PATH --sealed DIR --at DIR -- PROGRAM [ARGUMENT]...
  *   share --watch DIR MOST      tells of changes in a shared folder (watch.h)
  *
  * A guest with a kernel of its own can send FUSE requests for `../x`. So the process is confined before exec (which keeps
@@ -13,8 +14,10 @@
  *              capabilities that virtiofsd needs are kept. Without Landlock nothing is started.
  *   --file     a mount namespace (and a user namespace for plain users) in which DIR contains only that file.
  *              The program makes that folder its own sandbox.
+ *   --sealed   such a namespace, in which the second DIR is the first with all that is mounted below it, read-only for everybody. The
+ *              program itself needs not refuse anything, so that the library in it can answer (vmm/preload/shares.c).
  *
- * Both: no new privileges, no core dumps, no inherited descriptors except stdio. Descriptor 3 is a listening socket,
+ * All: no new privileges, no core dumps, no inherited descriptors except stdio. Descriptor 3 is a listening socket,
  * so that the program needs no access to the socket's folder. Exit code 71: not started, the reason is on stderr.
  */
 #include "fence.h"
@@ -34,7 +37,7 @@
 #define SOCKET_FD 3
 
 struct options {
-  const char *socket, *folder, *file, *at;
+  const char *socket, *folder, *file, *sealed, *at;
   const char *reads[MAX_READS];
   int read_count;
   int read_only;
@@ -106,6 +109,17 @@ static void show_file(const struct options *options) {
   close(fd);
 }
 
+/* ---- a folder that nobody can write to ---- */
+
+static void show_sealed(const struct options *options) {
+  if (!own_mounts(true)) {
+    refuse("a mount namespace: %s", strerror(errno));
+  }
+  if (!bind_read_only(options->sealed, options->at)) {
+    refuse("%s read-only: %s", options->sealed, strerror(errno));
+  }
+}
+
 /* ---- start ---- */
 
 static int parse(int argc, char **argv, struct options *options) {
@@ -113,7 +127,7 @@ static int parse(int argc, char **argv, struct options *options) {
     char *value = i + 1 < argc ? argv[i + 1] : NULL;
     if (strcmp(argv[i], "--") == 0) {
       options->command = &argv[i + 1];
-      int ways = (options->folder != NULL) + (options->file != NULL && options->at != NULL);
+      int ways = (options->folder != NULL) + (options->file != NULL && options->at != NULL) + (options->sealed != NULL && options->at != NULL);
       return options->socket != NULL && ways == 1 && value != NULL && value[0] == '/';
     }
     if (strcmp(argv[i], "--read-only") == 0) {
@@ -129,6 +143,8 @@ static int parse(int argc, char **argv, struct options *options) {
       options->folder = value;
     } else if (strcmp(argv[i], "--file") == 0) {
       options->file = value;
+    } else if (strcmp(argv[i], "--sealed") == 0) {
+      options->sealed = value;
     } else if (strcmp(argv[i], "--at") == 0) {
       options->at = value;
     } else if (strcmp(argv[i], "--read") == 0 && options->read_count < MAX_READS) {
@@ -149,7 +165,7 @@ int main(int argc, char **argv) {
     return watch_folder(argv[2], atoi(argv[3]));
   }
   if (!parse(argc, argv, &options)) {
-    fputs("usage: share --socket PATH (--folder DIR [--read PATH]... | --file FILE --at DIR) [--read-only] -- /PROGRAM [ARGUMENT]...\n", stderr);
+    fputs("usage: share --socket PATH (--folder DIR [--read PATH]... | --file FILE --at DIR | --sealed DIR --at DIR) [--read-only] -- /PROGRAM [ARGUMENT]...\n", stderr);
     return 64;
   }
   close_from(SOCKET_FD);
@@ -157,6 +173,9 @@ int main(int argc, char **argv) {
   listen_at(options.socket, SOCKET_FD);
   if (options.file != NULL) {
     show_file(&options);
+  }
+  if (options.sealed != NULL) {
+    show_sealed(&options);
   }
   give_up_gaining();
   if (options.folder != NULL) {

@@ -195,6 +195,14 @@ static bool seal_below(const char *target, unsigned long flags) {
   return ok;
 }
 
+bool bind_read_only(const char *folder, const char *place) {
+  /* As the table of mounts has it. */
+  char *real = realpath(place, NULL);
+  bool ok = real != NULL && mount(folder, real, NULL, MS_BIND | MS_REC, NULL) == 0 && seal(real, MS_RDONLY) && seal_below(real, MS_RDONLY);
+  free(real);
+  return ok;
+}
+
 /* Where it is put: the path that was named, or the one without links where a folder that is shown has a link on the way. */
 static bool place_target(const struct place *place, const char *root, char target[static 4096 + 64]) {
   const char *const paths[] = {place->path, place->real};

@@ -30,8 +30,7 @@ export class ShareWatch {
     const share = run.machine.record.spec.shares.find((each) => each.tag === tag);
     const watched = this.#watched.get(run) ?? new Set();
     this.#watched.set(run, watched);
-    // A read-only share takes none of the operations by which the agent tells programs.
-    if (share === undefined || share.file || share.readOnly || watched.has(tag) || this.#vmm.watchFolder === undefined) {
+    if (share === undefined || share.file || watched.has(tag) || this.#vmm.watchFolder === undefined) {
       return;
     }
     watched.add(tag);

@@ -9,9 +9,9 @@ const COMPOSE = `
 services:
   app:
     image: busybox
-    command: [/app/watcher, /app, /app/src, /app/src/main.js]
+    command: [/app/watcher, /app, /app/src, /app/src/main.js, /read/src]
     stop_grace_period: 0s
-    volumes: ['./app:/app']
+    volumes: ['./app:/app', './read:/read:ro']
   other:
     image: busybox
     command: sleep 100000
@@ -27,13 +27,14 @@ describe('programs that watch a bind mount', () => {
   const path = (name: string) => join(stack.dir, 'app', name);
 
   beforeAll(async () => {
-    stack = await new TestStack('watched').write({ 'compose.yaml': COMPOSE, 'app/src/main.js': 'one' });
+    stack = await new TestStack('watched').write({ 'compose.yaml': COMPOSE, 'app/src/main.js': 'one', 'read/src/main.js': 'one' });
     const source = join(dirname(fileURLToPath(import.meta.url)), 'watcher.c');
     copyFileSync(await compileC({ source, outDir: join(stack.dir, 'made') }), path('watcher'));
     await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });
     // The first edits may come before this host watches: one that is seen says that it does.
-    while (!(await events()).includes('/app/src/begin')) {
+    for (let told = await events(); !told.includes('/app/src/begin') || !told.includes('/read/src/begin'); told = await events()) {
       writeFileSync(path('src/begin'), String(Math.random()));
+      writeFileSync(path('../read/src/begin'), String(Math.random()));
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
     await quiet();
@@ -77,6 +78,18 @@ describe('programs that watch a bind mount', () => {
     expect(await stack.must(['exec', '-T', 'app', '/bin/busybox', 'ls', '-d', '/app/src/folder'])).toBe('/app/src/folder\n');
     const told = await toldAfter(() => rmSync(path('src/new.js')), `ATTRIB /app/src ${statSync(path('src')).size}`);
     expect(told.filter((line) => line.includes('new.js'))).toEqual([]);
+  });
+
+  test('are told of the same where the bind is :ro, and nobody in the machine can write there', async () => {
+    const told = await toldAfter(() => writeFileSync(path('../read/src/main.js'), 'edited'), 'CLOSE_WRITE /read/src/main.js 6');
+    expect(told).toContain('MODIFY /read/src/main.js 6');
+    await toldAfter(() => mkdirSync(path('../read/src/folder')), `CREATE /read/src/folder ${statSync(path('../read/src')).size}`);
+    // Its mount in the machine is writable for who finds it: the host refuses.
+    const write =
+      'mkdir /tmp/m; mount -t virtiofs share1 /tmp/m && cat /tmp/m/src/main.js && for c in "touch /tmp/m/src/main.js" "mkdir /tmp/m/new"; do $c; done';
+    const { stdout, stderr } = await stack.run(['exec', '-T', '--privileged', 'app', 'sh', '-c', write]);
+    expect([stdout, stderr.match(/Read-only file system/g)?.length]).toEqual(['edited', 2]);
+    expect(readFileSync(path('../read/src/main.js'), 'utf8')).toBe('edited');
   });
 
   test('are told of a program by its attributes alone, because nobody can run what is being written', async () => {

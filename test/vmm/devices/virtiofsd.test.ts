@@ -2,7 +2,7 @@ import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
 import { isAlive, isGone, signalProcess } from '../../../base/host/process.ts';
-import { parseSubordinate, sandboxes, startVirtiofsd, type Way } from '../../../vmm/devices/virtiofsd.ts';
+import { parseSubordinate, sandboxes, startVirtiofsd, virtiofsdCommand, type Way } from '../../../vmm/devices/virtiofsd.ts';
 import { tempDir, tool } from '../support.ts';
 
 const user = { uid: 1000, gid: 100, subordinate: undefined };
@@ -11,7 +11,7 @@ const text = (ways: Way[]) => ways.map(({ fence, args }) => `${fence === undefin
 describe('owners in a shared folder', () => {
   it('are kept by root', () => {
     const root = { uid: 0, gid: 0, subordinate: undefined };
-    expect(text(sandboxes({ ownership: 'squash' }, root))).toEqual([
+    expect(text(sandboxes({ ownership: 'squash', readOnly: false }, root))).toEqual([
       '--sandbox namespace',
       '--sandbox chroot',
       'in a fence (folder): --sandbox none',
@@ -19,7 +19,7 @@ describe('owners in a shared folder', () => {
   });
 
   it('are all the invoking user', () => {
-    expect(text(sandboxes({ ownership: 'squash' }, user))).toMatchInlineSnapshot(`
+    expect(text(sandboxes({ ownership: 'squash', readOnly: false }, user))).toMatchInlineSnapshot(`
       [
         "--sandbox namespace --uid-map :0:1000:1: --gid-map :0:100:1: --translate-uid squash-guest:0:0:4294967295 --translate-gid squash-guest:0:0:4294967295",
         "in a fence (folder): --sandbox none --translate-uid squash-guest:0:1000:4294967295 --translate-gid squash-guest:0:100:4294967295 --translate-uid host:1000:0:1 --translate-gid host:100:0:1",
@@ -29,9 +29,9 @@ describe('owners in a shared folder', () => {
 
   it('have ids of their own where the host lends some', () => {
     const range = { first: 100_000, count: 65_536 };
-    const [best, ...rest] = text(sandboxes({ ownership: 'keep' }, { ...user, subordinate: { uid: range, gid: range } }));
+    const [best, ...rest] = text(sandboxes({ ownership: 'keep', readOnly: false }, { ...user, subordinate: { uid: range, gid: range } }));
     expect(best).toBe('--sandbox namespace --uid-map :0:1000:1: --gid-map :0:100:1: --uid-map :1:100000:65536: --gid-map :1:100000:65536:');
-    expect(rest).toEqual(text(sandboxes({ ownership: 'squash' }, user)));
+    expect(rest).toEqual(text(sandboxes({ ownership: 'squash', readOnly: false }, user)));
   });
 
   it('are read from subuid(5)', () => {
@@ -45,13 +45,36 @@ describe('owners in a shared folder', () => {
 test('nothing is ever shared without a fence', () => {
   const range = { first: 100_000, count: 65_536 };
   for (const ids of [user, { uid: 0, gid: 0, subordinate: undefined }, { ...user, subordinate: { uid: range, gid: range } }]) {
-    for (const share of [{ ownership: 'squash' }, { ownership: 'keep' }, { ownership: 'squash', file: true }] as const) {
+    for (const share of [
+      { ownership: 'squash', readOnly: false },
+      { ownership: 'squash', readOnly: true },
+      { ownership: 'keep', readOnly: false },
+      { ownership: 'squash', readOnly: false, file: true },
+    ] as const) {
       for (const { fence, args } of sandboxes(share, ids)) {
         expect(fence !== undefined || !args.includes('none'), args.join(' ')).toBe(true);
         expect('file' in share ? fence : 'file').toBe('file');
       }
     }
   }
+});
+
+describe('a folder that is only to be read', () => {
+  const readOnly = { tag: 's', path: '/folder', readOnly: true, ownership: 'squash' } as const;
+
+  it('is sealed by mounts where there can be some', () => {
+    const root = { uid: 0, gid: 0, subordinate: undefined };
+    expect(text(sandboxes(readOnly, root))[0]).toBe('in a fence (sealed): --sandbox namespace');
+    expect(text(sandboxes(readOnly, user))[0]).toMatch(/^in a fence \(sealed\): --sandbox namespace --translate-uid squash-guest:0:0:/);
+  });
+
+  it('is kept from being written by its daemon, too, unless it is sealed', () => {
+    const input = { tool: tool('/d'), fence: '/fence', preload: null, share: readOnly, socket: '/s', log: '/l' };
+    const ways = [...sandboxes(readOnly, user), ...sandboxes(readOnly, { ...user, uid: 0 })];
+    expect(ways.filter((way) => virtiofsdCommand(input, way).args.includes('--readonly') === (way.fence === 'sealed'))).toEqual([]);
+    const { file, args } = virtiofsdCommand(input, { fence: 'sealed', args: [] });
+    expect([file, ...args].join(' ')).toMatch(/^\/fence --socket \/s --sealed \/folder --at \/s.d -- \/d --fd 3 --shared-dir \/s.d /);
+  });
 });
 
 describe('the daemon', () => {
@@ -88,6 +111,15 @@ describe('the daemon', () => {
     const { process: identity } = await startVirtiofsd({ ...input, preload: '/nowhere/shares.so' });
     signalProcess(identity, 'SIGKILL');
     expect(await readFile(join(dir, 'said'), 'utf8')).toMatch(/^\/nowhere\/shares\.so .* --killpriv-v2 /);
+  });
+
+  it('has a folder that cannot be sealed in its own sandbox', async () => {
+    const dir = tempDir();
+    const input = await inputOf(dir, `echo "$@" > ${dir}/said; ${ready}`, 'echo "fence: a mount namespace: not permitted" >&2; exit 71');
+    const identity = await startVirtiofsd({ ...input, share: { ...share(dir), readOnly: true } });
+    signalProcess(identity, 'SIGKILL');
+    expect(await readFile(join(dir, 'said'), 'utf8')).toContain(`--shared-dir ${dir} `);
+    expect(await readFile(join(dir, 'said'), 'utf8')).toContain(' --readonly ');
   });
 
   it('is not run at all where there is no fence, and the reason is said', async () => {

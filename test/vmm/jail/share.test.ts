@@ -1,6 +1,18 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,6 +58,8 @@ const asUser = (command: readonly string[]): string[] =>
 
 /** As a plain user, whom nothing but the fence keeps from `dir`. */
 const inFence = (limits: readonly string[], script: string, stdio: 'pipe' = 'pipe') => {
+  // Of the fence before: with it nothing would be started.
+  rmSync(join(dir, 'run', 's'), { force: true });
   const [file = '', ...args] = asUser([fence, '--socket', join(dir, 'run', 's'), ...limits, '--', '/bin/sh', '-c', script]);
   const { status, stdout, stderr } = spawnSync(file, args, { cwd: '/', encoding: 'utf8', stdio, timeout: 20_000 });
   return { status, stdout, stderr };
@@ -182,11 +196,76 @@ describe('a single file', () => {
   });
 });
 
+describe('a sealed folder', () => {
+  const sealed = (path = join(dir, 'share')) => ['--sealed', path, '--at', join(dir, 'at')];
+  const CHANGES = [
+    'echo x > inside',
+    'echo x >> inside',
+    'echo x > new',
+    'rm -f inside',
+    'mv inside x',
+    'ln inside x',
+    'mkdir d',
+    'ln -s inside l',
+    'truncate -s 0 inside',
+    'chmod 777 inside',
+    'touch inside',
+    'mkfifo p',
+    'chgrp $(id -g) inside',
+    'perl -e \'syscall(188, "inside", "user.x", "y", 1, 0) == 0 or die $!\'',
+  ];
+
+  it('is read, and changed by no call', () => {
+    expect(inFence(sealed(), `cd ${dir}/at && cat inside && ls`)).toMatchObject({
+      status: 0,
+      stdout: 'inside\ninside\nsibling\n',
+      stderr: '',
+    });
+    const before = statSync(join(dir, 'share', 'inside'));
+    for (const command of CHANGES) {
+      const { status, stderr } = inFence(sealed(), `cd ${dir}/at && ${command}`);
+      expect([command, status === 0, /read-only/i.test(stderr)]).toEqual([command, false, true]);
+    }
+    const { mode, ctimeMs } = statSync(join(dir, 'share', 'inside'));
+    expect([mode, ctimeMs, readdirSync(join(dir, 'share'))]).toEqual([before.mode, before.ctimeMs, ['inside', 'sibling']]);
+    // Not on the host: only who is in its namespace sees it.
+    expect(readdirSync(join(dir, 'at'))).toEqual([]);
+  });
+
+  it('has nothing in it that can be written, whatever is mounted below it, through links in its path and when it is all there is', () => {
+    mkdirSync(join(dir, 'share', 'a b'));
+    symlinkSync(join(dir, 'at'), join(dir, 'link'));
+    // The namespace of these mounts is the test's own, for a plain user as well.
+    const script = `mount -t tmpfs t '${dir}/share/a b' && exec ${fence} --socket ${dir}/run/s --sealed "$0" --at ${dir}/link -- /bin/sh -c "$1"`;
+    const run = (path: string, command: string) => {
+      rmSync(join(dir, 'run', 's'), { force: true });
+      const [file = '', ...args] = asUser(['unshare', '--user', '--map-root-user', '--mount', '/bin/sh', '-c', script, path, command]);
+      return spawnSync(file, args, { encoding: 'utf8', cwd: '/' });
+    };
+    expect(run(join(dir, 'share'), `cd '${dir}/at/a b' && echo x > y`)).toMatchObject({ stderr: expect.stringContaining('Read-only') });
+    expect(run('/', `cd '${dir}/at${dir}/share' && cat inside && echo x > inside`)).toMatchObject({
+      stdout: 'inside\n',
+      stderr: expect.stringContaining('Read-only'),
+    });
+    expect(run('/', `cd '${dir}/at${dir}/share/a b' && echo x > y`)).toMatchObject({ stderr: expect.stringContaining('Read-only') });
+  });
+
+  it('is not started for a folder that is not there', () => {
+    expect(inFence(sealed(join(dir, 'gone')), 'echo started')).toMatchObject({ status: 71, stdout: '' });
+  });
+});
+
 needs(virtiofsd === undefined && 'no virtiofsd; run hypr setup').describe('virtiofsd itself', () => {
-  it.each(['folder', 'file'] as const)('runs in the fence of a %s, with its own filter of system calls', async (kind) => {
+  it.each(['folder', 'file', 'sealed'] as const)('runs in the fence of a %s, with its own filter of system calls', async (kind) => {
     const tool = virtiofsd as NonNullable<typeof virtiofsd>;
     const path = join(dir, 'share', ...(kind === 'file' ? ['inside'] : []));
-    const share = { tag: 's', path, readOnly: false, ownership: 'squash' as const, ...(kind === 'file' ? { file: true as const } : {}) };
+    const share = {
+      tag: 's',
+      path,
+      readOnly: kind === 'sealed',
+      ownership: 'squash' as const,
+      ...(kind === 'file' ? { file: true as const } : {}),
+    };
     const preload = await compileSharePreload(join(dir, 'library'), new AbortController().signal);
     const input = { tool, fence, preload, share, socket: join(dir, 'run', 's'), log: join(dir, 'run', 'log') };
     const ways = sandboxes(share, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, subordinate: undefined });
