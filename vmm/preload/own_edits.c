@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -167,7 +168,10 @@ int unlinkat(int folder, const char *path, int flags) {
   return result;
 }
 
-/* It renames and looks names up by this. */
+/* The flags are the first member of struct open_how. */
+static bool makes_file(const void *how) { return (*(const uint64_t *)how & (O_CREAT | O_TRUNC)) != 0; }
+
+/* It renames, makes files and looks names up by this. */
 long syscall(long number, ...) {
   NEXT(syscall);
   va_list rest;
@@ -182,6 +186,10 @@ long syscall(long number, ...) {
     return -1;
   }
   long result = next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+  if (number == SYS_openat2 && result >= 0 && makes_file((const void *)a[2])) {
+    note_own((int)result);
+    note_own((int)a[0]);
+  }
   if (number == SYS_renameat2) {
     note_own((int)a[0]);
     note_own_at((int)a[2], (const char *)a[3], true);

@@ -108,6 +108,12 @@ describe('programs that watch a bind mount', () => {
         expect.stringMatching(line.replace(/ \d$/, ' \\d')),
       ),
     );
+    // Also of a file that is made and not written to yet when the host tells.
+    await stack.must(['exec', '-T', 'app', 'sh', '-c', ': > /app/src/empty']);
+    expect((await quiet()).split('\n').filter((line) => line.includes('/app/src/empty'))).toEqual([
+      'CREATE /app/src/empty 0',
+      'CLOSE_WRITE /app/src/empty 0',
+    ]);
     await stack.must(['exec', '-T', 'app', '/bin/busybox', 'mv', '/app/src/own', '/app/src/moved']);
     expect((await quiet()).split('\n').filter((line) => line.includes('MODIFY /app/src/moved'))).toEqual([]);
   });
