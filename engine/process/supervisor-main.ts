@@ -85,7 +85,8 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
       // Only now, because no command waits for it. Read late, because most of it is of no use to a supervisor that is not the holder.
       namesLeft = import('../edge/serve-names.ts').then(({ serveNames }) => serveNames(() => {}, leaveNames.signal));
       inside = serveInside({ stack, store, supervisor });
-      setTimeout(stopWaiting, FIRST_CLIENT_MS);
+      // A client whose connection is there already is taken first, however long this loaded host has let that wait.
+      setTimeout(() => setImmediate(stopWaiting), FIRST_CLIENT_MS);
     }, reject);
   });
   log.info('ending', { reason });

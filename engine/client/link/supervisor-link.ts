@@ -124,10 +124,12 @@ export class SupervisorLink {
 
   async #start(signal?: AbortSignal): Promise<ApiClient> {
     const { stack, paths } = this.#options;
-    const deadline = Date.now() + LOCKED_FOR_MS;
-    for (;;) {
+    let deadline = Date.now() + LOCKED_FOR_MS;
+    for (let starts = 0; ; ) {
       try {
         this.#recovered = await startSupervisor(stack, paths, signal);
+        starts += 1;
+        deadline = Date.now() + LOCKED_FOR_MS;
       } catch (error) {
         // Another command is starting one at the same moment, or the previous one is just exiting.
         if (!(error instanceof HyprError && error.code === 'HYPR_LOCKED') || Date.now() > deadline) {
@@ -139,7 +141,7 @@ export class SupervisorLink {
       if (api !== undefined) {
         return api;
       }
-      if (Date.now() > deadline) {
+      if (starts >= MOST_STARTS || Date.now() > deadline) {
         throw new HyprError('SUPERVISOR_FAILED', `the supervisor of ${stack} started but does not answer`);
       }
     }
@@ -176,4 +178,6 @@ const lastWords = ({ paths, stack }: SupervisorLinkOptions): string[] => {
 };
 
 const LOCKED_FOR_MS = 15_000;
+/** On a loaded host one may be slow to answer, or have given up waiting for its first client. */
+const MOST_STARTS = 3;
 const ENDING_MS = 1_000;
