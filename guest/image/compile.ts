@@ -74,7 +74,7 @@ const compile = async (args: readonly string[], out: string, options: CompileOpt
   for (const compiler of compilers(options)) {
     try {
       const all = [...compiler.args, ...args, ...LINK, '-o', out, ...compiler.after];
-      const result = await runProgram(compiler.file, all, { timeout: 120_000, ...(options.signal ? { signal: options.signal } : {}) });
+      const result = await runProgram(compiler.file, all, options.signal ? { signal: options.signal } : {});
       if (result.code === 0) {
         return;
       }

@@ -73,7 +73,10 @@ static bool open_handles(void) {
 }
 
 static int open_handle(uint64_t node) {
-  struct handle handle = {{HANDLE_SIZE, INODE_AND_GENERATION, {}}, (uint32_t)node, (uint32_t)(node >> 32)};
+  /* Member by member: in musl the last one of the head has no size, and may not be named. */
+  struct handle handle = {.head = {.handle_bytes = HANDLE_SIZE, .handle_type = INODE_AND_GENERATION},
+                          .inode = (uint32_t)node,
+                          .generation = (uint32_t)(node >> 32)};
   if (handle.inode == 0 || handle.inode == outside[0] || handle.inode == outside[1]) {
     errno = ESTALE;
     return -1;
