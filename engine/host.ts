@@ -36,7 +36,7 @@ export const openPlatform = async (options: { runDir: string }): Promise<Platfor
     checkPorts,
     publish: publishPort,
     settleDisk: (path, signal) => settleExt4Disk({ path, e2fsck: toolchain.e2fsck, signal }),
-    makeDisk: ({ path, sizeMib, label, signal }) => makeExt4Disk({ path, sizeMib, label, mkfs: toolchain.mkfsExt4, signal }),
+    makeDisk: (options) => makeExt4Disk({ ...options, mkfs: toolchain.mkfsExt4 }),
   };
   return platform;
 };

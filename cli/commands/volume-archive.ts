@@ -28,7 +28,7 @@ export const runVolumeImport: Handler = async (invocation) => {
   const archive = file === '-' ? undefined : await openArchive(resolve(context.cwd, file));
   try {
     const tar = (archive?.createReadStream({ autoClose: false }) ?? context.stdin) as AsyncIterable<Uint8Array>;
-    await withVolume(invocation, name, (stack, place) => stack.copyTo(place, tar, context.interrupts.signal));
+    await withVolume(invocation, name, (stack, place) => stack.copyTo({ ...place, durable: true }, tar, context.interrupts.signal));
   } finally {
     await archive?.close();
   }

@@ -98,11 +98,11 @@ export async function* copyOut({ rpc }: ApiClient, place: CopyPlace, signal?: Ab
 
 /** Ends the call with a local read error instead of "cancelled". */
 async function* copyInputs(
-  { service, index, path }: CopyPlace,
+  { service, index, path, durable = false }: CopyPlace,
   tar: AsyncIterable<Uint8Array>,
   call: LinkedController,
 ): AsyncGenerator<Sent<CopyInput>> {
-  yield { start: { service, index, path } };
+  yield { start: { service, index, path, durable } };
   try {
     for await (const data of tar) {
       yield { data };

@@ -118,6 +118,8 @@ export interface CopyPlace {
   readonly followLinks?: boolean;
   /** When reading: what differs from the image, as a layer of an image; `path` is `/`. */
   readonly layer?: boolean;
+  /** When writing: until it outlives a power cut. */
+  readonly durable?: boolean;
 }
 
 export interface PackOptions {

@@ -43,7 +43,8 @@ export interface Platform {
   ): Promise<Image>;
   buildImage(input: BuildInput, onEvent: (event: BuildEvent) => void, signal: AbortSignal): Promise<string>;
   removeImage(name: string): Promise<void>;
-  makeDisk(options: { path: string; sizeMib: number; label: string; signal: AbortSignal }): Promise<void>;
+  /** `durable`: until it outlives a power cut. */
+  makeDisk(options: { path: string; sizeMib: number; label: string; durable?: true; signal: AbortSignal }): Promise<void>;
   /**
    * Makes a disk that no machine has in use ready to be attached read-only. Returns false for a disk that was never
    * mounted: its first machine must be able to fill it. Throws VMM_START when its journal cannot be replayed.

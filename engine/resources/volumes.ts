@@ -1,7 +1,7 @@
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import { diskError, exists } from '../../base/host/files.ts';
+import { diskError, exists, syncFolder } from '../../base/host/files.ts';
 import { withLock } from '../../base/host/lock.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { RootDisk } from '../../builder/model/types.ts';
@@ -91,8 +91,11 @@ export class StackVolumes {
     try {
       await makeFolder(form === 'folder' ? path : dir);
       if (form === 'disk') {
-        await this.#platform.makeDisk({ path, sizeMib, label: name, signal });
+        await this.#platform.makeDisk({ path, sizeMib, label: name, durable: true, signal });
       }
+      // A power cut must not leave a record of what is not there.
+      await syncFolder(dir);
+      await syncFolder(dirname(dir));
       this.#store.putVolume(row);
     } catch (error) {
       if (isNew) {

@@ -277,6 +277,11 @@ export class StackSupervisor {
     return lastLinesOf(this.logs, replica.row);
   }
 
+  /** Resolves when what is recorded outlives a power cut. */
+  settle(): Promise<void> {
+    return this.#options.store.settle();
+  }
+
   /** Resolves when everything printed so far is in the log files. */
   async settleLogs(): Promise<void> {
     await Promise.all([...this.replicas.values()].map((replica) => replica.settleLog()));

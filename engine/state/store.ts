@@ -1,7 +1,9 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fdatasyncSync, openSync, readFileSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { HyprError, messageOf } from '../../base/errors.ts';
+import { syncFolder } from '../../base/host/files.ts';
 import { refuseForeignHome } from '../../base/host/home.ts';
 import { isIntact, withSum } from './checksum.ts';
 import { damagedDatabase, databaseError, migrated, openDatabase, openWithoutBallast, withBallast } from './database.ts';
@@ -56,6 +58,9 @@ export interface StateStore {
   putLoopback(row: LoopbackRow): void;
   /** Runs `work` in one transaction; writers in other processes wait for it. */
   transaction<T>(work: () => T): T;
+  /** Resolves when all that was written so far outlives a power cut. Commits alone do not: they are not synced one by one. */
+  settle(): Promise<void>;
+  /** Settles as well. */
   close(): void;
 }
 
@@ -104,7 +109,13 @@ const makeStore = (db: Database.Database): StateStore => {
     change(() => (db.prepare(sql).all(...values) as Sql[]).map((row) => readRow(row, map, db.name)));
   // A full disk ends a transaction as a whole, which then begins again as a whole.
   const retried = <T>(work: () => T): T => (db.inTransaction ? change(work) : withBallast(db.name, () => change(work)));
-  const run = (sql: string, values: Sql): void => void retried(() => db.prepare(sql).run(values));
+  let isUnsettled = false;
+  const run = (sql: string, values: Sql): void => {
+    isUnsettled = true;
+    retried(() => db.prepare(sql).run(values));
+  };
+  // Absent: the last connection that was closed has written all of it into the database, and synced that.
+  const log = (): string | undefined => (isUnsettled && existsSync(`${db.name}-wal`) ? `${db.name}-wal` : undefined);
   /** Inserts or updates by primary key; columns are the keys of the row. */
   const upsert = (table: string, keys: readonly string[], plain: Sql): void => {
     const row = withSum(plain);
@@ -151,7 +162,24 @@ const makeStore = (db: Database.Database): StateStore => {
     loopbacks: () => all('SELECT * FROM loopbacks', readLoopback),
     putLoopback: (row) => upsert('loopbacks', ['address'], { ...row }),
     transaction: (work) => retried(() => db.transaction(work).immediate()),
-    close: () => db.close(),
+    settle: async () => {
+      const path = log();
+      isUnsettled = false;
+      if (path !== undefined) {
+        await using file = await open(path, 'r');
+        await file.datasync();
+        await syncFolder(dirname(path));
+      }
+    },
+    close: () => {
+      const path = log();
+      if (path !== undefined) {
+        const file = openSync(path, 'r');
+        fdatasyncSync(file);
+        closeSync(file);
+      }
+      db.close();
+    },
   };
 };
 

@@ -1,6 +1,7 @@
 import { chmod, constants, copyFile, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { diskError, exists } from '../../base/host/files.ts';
+import { diskError, exists, syncFile, syncFolder } from '../../base/host/files.ts';
 import { mustRun, runProgram } from '../../base/host/process.ts';
 import type { Tool } from '../model/tools.ts';
 
@@ -13,9 +14,11 @@ export const makeExt4Disk = async (options: {
   sizeMib: number;
   mkfs: Tool;
   label: string;
+  /** Synced before it has its name, and that as well. */
+  durable?: true;
   signal?: AbortSignal | undefined;
 }): Promise<void> => {
-  const { path, sizeMib, mkfs, label, signal } = options;
+  const { path, sizeMib, mkfs, label, durable, signal } = options;
   if (await exists(path)) {
     return;
   }
@@ -29,7 +32,13 @@ export const makeExt4Disk = async (options: {
     const lazy = 'lazy_itable_init=1,lazy_journal_init=1,nodiscard';
     const flags = ['-q', '-F', '-t', 'ext4', '-m', '0', '-L', label.slice(0, 16), '-E', lazy, '-J', 'size=8', staging];
     await mustRun(mkfs.file, [...mkfs.prefix, ...flags], signal ? { signal } : {});
+    if (durable) {
+      await syncFile(staging);
+    }
   });
+  if (durable) {
+    await syncFolder(dirname(path));
+  }
 };
 
 /**

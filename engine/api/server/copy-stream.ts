@@ -22,6 +22,9 @@ export const copyTo = async (supervisor: StackSupervisor, input: AsyncIterable<C
     const start = await startOf(messages, 'a copy must say where to');
     await using files = await openFiles(supervisor, start, signal);
     await files.guest.writeTar(start.path, dataOf(messages), files.signal);
+    if (start.durable) {
+      await files.guest.sync(files.signal);
+    }
     return create(CopyResponseSchema, {});
   } catch (error) {
     throw toConnectError(error);

@@ -104,7 +104,11 @@ async function* operation(
   { supervisor, context, name }: { supervisor: StackSupervisor; context: HandlerContext; name: string },
   work: (signal: AbortSignal) => Promise<void>,
 ): AsyncIterable<Event> {
-  const { events, result } = operationEvents(supervisor.bus, () => work(context.signal));
+  const { events, result } = operationEvents(supervisor.bus, async () => {
+    await work(context.signal);
+    // What is said to be done outlives a power cut.
+    await supervisor.settle();
+  });
   for await (const event of events) {
     yield eventMessage(event);
   }
