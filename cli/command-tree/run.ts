@@ -60,7 +60,7 @@ const WITHOUT_EFFECT = [
   ...['blkio-weight', 'cgroup-parent', 'cgroupns', 'cpu-period', 'cpu-quota', 'c,cpu-shares', 'cpuset-cpus', 'cpuset-mems', 'isolation'],
   ...['blkio-weight-device', 'cpu-rt-period', 'cpu-rt-runtime', 'device-cgroup-rule', 'kernel-memory'],
   ...['device-read-bps', 'device-read-iops', 'device-write-bps', 'device-write-iops'],
-  ...['memory-reservation', 'memory-swap', 'memory-swappiness', 'oom-score-adj', 'pids-limit', 'storage-opt'],
+  ...['memory-reservation', 'memory-swap', 'memory-swappiness', 'oom-score-adj', 'pids-limit'],
 ];
 
 export const dockerRun: CommandSpec = {
@@ -103,6 +103,7 @@ export const dockerRun: CommandSpec = {
     list('ulimit', 'Limit of the program', { value: 'NAME=SOFT[:HARD]' }),
     list('sysctl', 'Kernel parameter', { value: 'KEY=VALUE' }),
     string('shm-size', 'Size of /dev/shm', { value: 'BYTES' }),
+    list('storage-opt', 'size=BYTES: what it may write outside of its volumes', { value: 'KEY=VALUE' }),
     string('restart', 'no, on-failure[:N], always, unless-stopped', { value: 'POLICY' }),
     string('stop-signal', 'Signal that stops it', { value: 'SIGNAL' }),
     int('stop-timeout', 'Seconds to wait for the program to stop by itself', { value: 'SECONDS' }),

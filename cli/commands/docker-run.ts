@@ -165,10 +165,17 @@ const serviceOf = (image: string, flags: Flags): Service => {
     group_add: [...flags.list('group-add')],
     ...healthOf(flags),
     ...devicesOf(flags),
+    ...storageOf(flags),
     tmpfs: [...flags.list('tmpfs')],
     sysctls: Object.fromEntries(flags.list('sysctl').map((entry) => entry.split(/=(.*)/s).slice(0, 2))),
     ulimits: Object.fromEntries(flags.list('ulimit').map(limitOf)),
   };
+};
+
+/** Which options there are is the engine's to decide. */
+const storageOf = (flags: Flags): Pick<Service, 'storage_opt'> => {
+  const options = flags.list('storage-opt').map((entry) => entry.split(/=(.*)/s).concat('').slice(0, 2));
+  return options.length === 0 ? {} : { storage_opt: Object.fromEntries(options) };
 };
 
 /** Which devices there are is the engine's to decide. */

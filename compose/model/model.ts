@@ -78,6 +78,7 @@ export interface Service {
   /** Bytes as decimal strings. */
   mem_limit?: string;
   shm_size?: string;
+  storage_opt?: Record<string, unknown>;
   network_mode?: string;
   mac_address?: string;
   profiles?: string[];

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
@@ -56,15 +57,21 @@ const listVolumes = (state: StateReader): VolumeDetail[] => {
   const vms = state.vms();
   return state
     .volumes()
-    .map(({ name, stack, key, path, labels, createdAt }) => ({
+    .map(({ name, stack, key, form, path, labels, createdAt }) => ({
       name,
       stack,
       path,
+      ...(form === 'disk' ? sizeOf(path) : {}),
       labels: stack === '' || isNameless(labels, key === name) ? labels : { ...labels, ...composeLabels(stack, 'volume', key) },
       createdAt,
       users: vms.filter(mounts(name)).map((vm) => vm.name),
     }))
     .sort(byName);
+};
+
+const sizeOf = (path: string): Pick<VolumeDetail, 'sizeMib'> => {
+  const info = statSync(path, { throwIfNoEntry: false });
+  return info === undefined ? {} : { sizeMib: Math.floor(info.size / 2 ** 20) };
 };
 
 /** Of a container that docker's API made: its name is made up, and no Compose file has it. */

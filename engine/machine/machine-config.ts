@@ -37,6 +37,8 @@ const ONE_OFF_PORTS = 4;
 export interface ReplicaDisks {
   readonly root: { readonly path: string; readonly format: 'raw' | 'vmdk' };
   readonly upper: string;
+  /** What `upper` can hold when it is made. */
+  readonly upperMib: number;
   readonly mounts: readonly BackedMount[];
 }
 
@@ -86,7 +88,7 @@ export const rootSerial = (member: string): string => `${member}root`;
 export const devices = (parts: ReplicaDisks, member: string): { readonly disks: DiskSpec[]; readonly shares: ShareSpec[] } => {
   const disks: DiskSpec[] = [
     { serial: rootSerial(member), path: parts.root.path, format: parts.root.format, readOnly: true },
-    { serial: `${member}upper`, path: parts.upper, format: 'raw', readOnly: false, blank: { sizeMib: DISK_MIB, label: 'upper' } },
+    { serial: `${member}upper`, path: parts.upper, format: 'raw', readOnly: false, blank: { sizeMib: parts.upperMib, label: 'upper' } },
   ];
   const shares: ShareSpec[] = [];
   parts.mounts.forEach(({ mount, backing }, index) => {

@@ -10,6 +10,8 @@ export interface VolumeDetail {
   readonly stack: string;
   /** Path on this host: an ext4 disk or a folder. */
   readonly path: string;
+  /** What it can hold; absent for a folder. */
+  readonly sizeMib?: number;
   /** The user's labels and those that docker compose adds. */
   readonly labels: Readonly<Record<string, string>>;
   /** Milliseconds since the epoch. */

@@ -21,6 +21,8 @@ export interface ReplicaSpec {
   /** Undefined: the default of the VMM in use. */
   readonly vcpus: number | undefined;
   readonly memoryMib: number | undefined;
+  /** What its writable layer can hold; absent: as much as any. */
+  readonly diskMib?: number;
   readonly networks: readonly ReplicaNetwork[];
   readonly ports: readonly ReplicaPort[];
   /** `80/tcp`: declared by `expose:` or the image, not published. */

@@ -34,7 +34,6 @@ const NO_EFFECT: Readonly<Record<string, (value: unknown) => boolean>> = {
   runtime: (value) => value !== 'runc',
   security_opt: (value) =>
     Array.isArray(value) && value.some((option) => !/^(label|apparmor|systempaths|no-new-privileges)\b|unconfined$/.test(String(option))),
-  storage_opt: always,
   userns_mode: (value) => value !== 'host',
 };
 

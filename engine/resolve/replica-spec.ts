@@ -13,6 +13,7 @@ import { replicaName } from '../model/names.ts';
 import { signalNumber } from '../model/signals.ts';
 import type { HealthSpec, HookSpec, ReplicaSpec } from '../model/spec.ts';
 import { AUTO_REMOVE, PUBLISH_ALL, STDIN_ONCE } from '../model/spec.ts';
+import { writableLayerOf } from './disk-size.ts';
 import { resolveEnvironment } from './environment.ts';
 import { memoryOf, resolveRestart, vcpusOf } from './limits.ts';
 import { resolveFiles, resolveMounts } from './mounts.ts';
@@ -42,6 +43,7 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
   const exposed = exposedOf(service, input.image.config);
   const ports = resolvePorts(service, number);
   const shares = resolveSharedMachine(project, input.service);
+  const diskMib = writableLayerOf(input.service, service);
   const mounts = resolveMounts({ project, serviceName: input.service, service, image: input.image.config });
   return {
     service: input.service,
@@ -55,6 +57,7 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
     stopGraceMs: service.stop_grace_period === undefined ? 10_000 : parseDuration(service.stop_grace_period),
     vcpus: vcpusOf(service),
     memoryMib: memoryOf(service),
+    ...(diskMib === undefined ? {} : { diskMib }),
     networks: resolveNetworks(project, input.service, service),
     ports: service[PUBLISH_ALL] === true ? [...ports, ...publishExposed(exposed, ports)] : ports,
     exposed,

@@ -2,17 +2,13 @@ import { isAbsolute } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import type { VolumeConfig } from '../../compose/model/model.ts';
 import { parseBytes } from '../../compose/model/units.ts';
+import { readDiskSize } from './disk-size.ts';
 
 /** What backs a volume: hypr's own storage, a folder of this host, or memory. */
 export type VolumeDevice =
   | { readonly kind: 'own'; readonly sizeMib?: number }
   | { readonly kind: 'bind'; readonly source: string; readonly readOnly: boolean }
   | { readonly kind: 'tmpfs'; readonly readOnly: boolean; readonly size: number | undefined; readonly mode: number | undefined };
-
-/** ext4 with a journal needs some room for itself. */
-const LEAST_MIB = 16;
-/** What ext4 with blocks of 4 KiB and 32-bit block numbers holds. */
-const MOST_MIB = 16 * 2 ** 20 - 1;
 
 /**
  * Interprets `driver_opts` of docker's `local` driver, which are a mount's type, device and options (mount(8)), or a `size`, which is all that the
@@ -49,13 +45,5 @@ export const volumeDevice = (config: VolumeConfig | undefined): VolumeDevice => 
   });
 };
 
-const ownVolume = ({ name }: VolumeConfig, size: string | undefined): VolumeDevice => {
-  if (size === undefined) {
-    return { kind: 'own' };
-  }
-  const sizeMib = Math.floor(parseBytes(size) / 2 ** 20);
-  if (!(sizeMib >= LEAST_MIB && sizeMib <= MOST_MIB)) {
-    throw new HyprError('COMPOSE_INVALID', `volume ${name}: its size is ${size}, and must be ${LEAST_MIB}m at least and less than 16t`);
-  }
-  return { kind: 'own', sizeMib };
-};
+const ownVolume = ({ name }: VolumeConfig, size: string | undefined): VolumeDevice =>
+  size === undefined ? { kind: 'own' } : { kind: 'own', sizeMib: readDiskSize(size, `volume ${name}`) };

@@ -79,10 +79,12 @@ const limitsOf = (host: Keys): Service => {
   const cpus = nano === undefined ? (quota === undefined || quota < 0 ? undefined : quota / period) : nano / 1e9;
   const shm = asNumber(host.ShmSize);
   const ulimits = asList(host.Ulimits).map(asRecord);
+  const storage = asMap(host.StorageOpt);
   return given({
     mem_limit: memory === undefined ? undefined : String(memory),
     cpus,
     shm_size: shm === undefined ? undefined : String(shm),
+    storage_opt: Object.keys(storage).length === 0 ? undefined : storage,
     ulimits: Object.fromEntries(
       ulimits.map(({ Name, Soft, Hard }) => [String(Name), { soft: Number(Soft ?? 0), hard: Number(Hard ?? 0) }]),
     ),

@@ -101,6 +101,7 @@ const limitsOf = ({ spec }: ReplicaDetail): Record<string, unknown> => ({
   Privileged: spec.process.privileged === true,
   ReadonlyRootfs: spec.readOnly,
   ShmSize: spec.shmSize ?? 0,
+  ...(spec.diskMib === undefined ? {} : { StorageOpt: { size: `${spec.diskMib}m` } }),
   Sysctls: spec.sysctls,
   Memory: (spec.memoryMib ?? 0) * 2 ** 20,
   NanoCpus: (spec.vcpus ?? 0) * 1e9,

@@ -1,7 +1,7 @@
 import { HyprError } from '../../../base/errors.ts';
 import type { FileSpec, MachineConfig } from '../../../guest/types.ts';
 import type { DiskSpec } from '../../../vmm/model/machine.ts';
-import type { ReplicaDisks } from '../../machine/machine-config.ts';
+import { DISK_MIB, type ReplicaDisks } from '../../machine/machine-config.ts';
 import type { ReplicaSpec } from '../../model/spec.ts';
 import { readFileContent } from '../../resolve/file-content.ts';
 import type { VmRow } from '../../state/records.ts';
@@ -25,7 +25,7 @@ export const replicaDisks = async (
     volumes.upper(vm.name),
     volumes.back(vm.spec, signal, attached),
   ]);
-  return { root, upper, mounts };
+  return { root, upper, upperMib: vm.spec.diskMib ?? DISK_MIB, mounts };
 };
 
 export const ownHosts = (spec: ReplicaSpec, nics: MachineConfig['nics']): MachineConfig['hosts'] =>

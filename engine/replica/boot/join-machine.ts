@@ -6,7 +6,7 @@ import type { Run } from '../../machine/boot-machine.ts';
 import { openDockerSockets } from '../../machine/docker-sockets.ts';
 import { JoinedMachine } from '../../machine/joined-machine.ts';
 import { type LateDisks, lateDisks, plugDisks } from '../../machine/late-disks.ts';
-import { DISK_MIB, machineConfig, machineIdOf, memberName, type ReplicaDisks, rootSerial } from '../../machine/machine-config.ts';
+import { machineConfig, machineIdOf, memberName, type ReplicaDisks, rootSerial } from '../../machine/machine-config.ts';
 import type { SharedMachine } from '../../model/spec.ts';
 import type { VmRow } from '../../state/records.ts';
 import type { BootContext } from './boot-context.ts';
@@ -69,7 +69,7 @@ const attach = async (
     return { mounts: parts.mounts, known: new Map() };
   }
   const { plug, known } = lateDisks(parts, { member: memberName(vm), host: row.name, record: machine.record });
-  await context.platform.makeDisk({ path: parts.upper, sizeMib: DISK_MIB, label: 'upper', signal });
+  await context.platform.makeDisk({ path: parts.upper, sizeMib: parts.upperMib, label: 'upper', signal });
   try {
     await plugDisks(machine, plug, row.name, signal);
   } finally {

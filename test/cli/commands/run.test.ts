@@ -89,11 +89,11 @@ test('run with a terminal asked for needs one on its input, as in docker compose
 describe('run IMAGE', () => {
   test('a stack of one, made for it', async () => {
     const context = fakeContext();
-    expect(await run(context, 'run --rm -e A=1 --name job --memory 1g --network none busybox echo hi')).toBe(0);
+    expect(await run(context, 'run --rm -e A=1 --name job --memory 1g --storage-opt size=2g --network none busybox echo hi')).toBe(0);
     const [project, options] = context.fake.call('run')?.args ?? [];
     expect(project).toMatchObject({
       name: 'job',
-      services: { job: { image: 'busybox', mem_limit: '1g', network_mode: 'none' } },
+      services: { job: { image: 'busybox', mem_limit: '1g', storage_opt: { size: '2g' }, network_mode: 'none' } },
       networks: {},
     });
     expect(options).toMatchObject({ service: 'job', name: 'job', args: ['echo', 'hi'], remove: 'stack', ordinary: true, stdin: false });

@@ -12,6 +12,35 @@ const contextWith = (labels: Record<string, string> | undefined, stack = 'shop')
   return context;
 };
 
+describe('a volume whose size changed', () => {
+  const upWith = async (sizeMib: number | undefined, size: string, flags = '') => {
+    const labels = { tier: 'old' };
+    const context = fakeContext({
+      project: { ...fakeProject(), volumes: { data: { name: 'shop_data', labels, driver_opts: { size } } } },
+    });
+    const found = { name: 'shop_data', stack: 'shop', path: '/v', labels: LABELS, createdAt: NOW, users: [] };
+    context.fake.volumes = [{ ...found, ...(sizeMib === undefined ? {} : { sizeMib }) }];
+    expect(await run(context, `up -d ${flags}`)).toBe(0);
+    return context;
+  };
+
+  test.each([
+    ['shrank', 2048, '1g', 'It has 2048 MiB, and the size of a volume cannot be changed.'],
+    ['grew', 512, '1g', 'It has 512 MiB, and the size of a volume cannot be changed.'],
+    ['is that of a folder', undefined, '1g', 'It is a folder, which can have no size.'],
+  ])('and %s is kept with the reason, or recreated with --yes', async (_, sizeMib, size, reason) => {
+    expect((await upWith(sizeMib, size)).stderr.text).toContain(`doesn't match configuration in compose file. ${reason} It is kept;`);
+    const options = (await upWith(sizeMib, size, '-y')).fake.call('up')?.args[1] as UpOptions | undefined;
+    expect(options?.recreateVolumes).toEqual(['shop_data']);
+  });
+
+  test('and is the same needs no question', async () => {
+    const context = await upWith(1024, '1g', '-y');
+    expect(context.fake.call('up')?.args[1]).not.toHaveProperty('recreateVolumes');
+    expect(context.stderr.text).not.toContain('warning');
+  });
+});
+
 describe('a volume whose labels changed', () => {
   test.each([
     ['changed', { tier: 'new' }, 'shop', ['shop_data']],

@@ -116,6 +116,7 @@ describe('limits, health and policies', () => {
       Memory: 1 << 28,
       NanoCpus: 1.5e9,
       ShmSize: 4096,
+      StorageOpt: { size: '10G' },
       Ulimits: [{ Name: 'nofile', Soft: 1, Hard: 2 }],
       RestartPolicy: { Name: 'on-failure', MaximumRetryCount: 3 },
     };
@@ -123,6 +124,7 @@ describe('limits, health and policies', () => {
       mem_limit: '268435456',
       cpus: 1.5,
       shm_size: '4096',
+      storage_opt: { size: '10G' },
       ulimits: { nofile: { soft: 1, hard: 2 } },
       restart: 'on-failure:3',
       stop_grace_period: '7s',

@@ -17,7 +17,12 @@ const record = (plugged: DiskSpec[] = []): Pick<MachineRecord, 'spec' | 'plugged
   plugged: plugged.map((each, index) => ({ disk: each, port: index + 8 })),
 });
 
-const parts = (...mounts: BackedMount[]): ReplicaDisks => ({ root: { path: '/image', format: 'raw' }, upper: '/aside', mounts });
+const parts = (...mounts: BackedMount[]): ReplicaDisks => ({
+  root: { path: '/image', format: 'raw' },
+  upper: '/aside',
+  upperMib: 64,
+  mounts,
+});
 
 const volume = (path: string, readOnly?: true): BackedMount => ({
   mount: { kind: 'volume', volume: 'v', target: '/v', readOnly: readOnly === true, subpath: undefined, seed: true },

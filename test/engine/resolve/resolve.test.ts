@@ -442,6 +442,21 @@ describe('network_mode: service:X', () => {
   });
 });
 
+describe('storage_opt', () => {
+  test('is what the writable layer can hold, and counts where it is given', () => {
+    expect(resolve({ storage_opt: { size: '10G' } }).diskMib).toBe(10_240);
+    expect(resolve({})).not.toHaveProperty('diskMib');
+    expect(ineffectiveAttributes(projectOf({ web: { storage_opt: { size: '10G' } } }), 'web')).toEqual([]);
+  });
+
+  test.each([
+    [{ size: '1m' }, 'the disk of service web: its size is 1m, and must be 16m at least'],
+    [{ size: '10g', inodes: '5' }, 'service web: storage_opt has no option inodes'],
+  ])('%j is refused', (storage_opt, message) => {
+    expect(refusal({ storage_opt })).toMatchObject({ code: 'COMPOSE_INVALID', message: expect.stringContaining(message) });
+  });
+});
+
 describe('driver_opts of a volume', () => {
   const mountOf = (driver_opts: Record<string, string>, mount: object = {}) =>
     resolve(
