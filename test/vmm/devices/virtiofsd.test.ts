@@ -116,7 +116,7 @@ describe('the daemon', () => {
   it('has a folder that cannot be sealed in its own sandbox', async () => {
     const dir = tempDir();
     const input = await inputOf(dir, `echo "$@" > ${dir}/said; ${ready}`, 'echo "fence: a mount namespace: not permitted" >&2; exit 71');
-    const identity = await startVirtiofsd({ ...input, share: { ...share(dir), readOnly: true } });
+    const { process: identity } = await startVirtiofsd({ ...input, share: { ...share(dir), readOnly: true } });
     signalProcess(identity, 'SIGKILL');
     expect(await readFile(join(dir, 'said'), 'utf8')).toContain(`--shared-dir ${dir} `);
     expect(await readFile(join(dir, 'said'), 'utf8')).toContain(' --readonly ');
