@@ -73,7 +73,10 @@ const DECLARED: readonly Declared[] = [
     needs: /^ADD --chown/m,
   },
   // Only BuildKit after 0.13 has them without a syntax line, as hypr has.
-  { id: 'flags of later versions', pattern: /^refusal: docker .*unknown flag: (parents|exclude) \| hypr builds$/ },
+  {
+    id: 'flags of later versions',
+    pattern: /^refusal: docker .*(unknown flag: (parents|exclude)|unexpected key 'env' in 'env=SECRET') \| hypr builds$/,
+  },
   { id: 'docker saves no image without layers', pattern: /^refusal: docker save: .*empty export/ },
 ];
 
