@@ -495,6 +495,12 @@ export const ATTACKS = [
     'has no machine, network, member, volume or image of another stack',
   ],
   [
+    "A machine asks docker's socket for the recorded events of others",
+    'its own stack only',
+    'test/engine/docker/inside/scope.test.ts',
+    'has no events of networks, images and volumes, which may be anybody’s',
+  ],
+  [
     "A machine changes something, runs a program or takes files by docker's socket",
     '403',
     'test/engine/docker/inside/scope.test.ts',

@@ -5,12 +5,21 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { serveFixtures } from '../../scripts/serve-fixtures.mjs';
 import { reportRow } from './measure.ts';
 
 const FOLLOWERS = 100;
 const LINES = 200;
 const ROUNDS = 5;
+const MIXED_REQUESTS = 10_000;
+/** What clients that watch ask for again and again. */
+const MIXED = [
+  ...['/_ping', '/version', '/info', '/containers/json?all=1', '/images/json', '/networks', '/volumes', '/images/busybox/json'],
+  ...['/containers/nobody/json', '/events?since=1&until=2', '/system/df', '/images/busybox/history'],
+];
+/** V8 gives memory back some seconds after the last work. */
+const REST_MS = 20_000;
 /** Of docker's framing: a byte for the stream, three of nothing, four for the length. */
 const FRAME = 8;
 
@@ -53,6 +62,13 @@ const benchServer = async (ask: Ask, server: ChildProcess): Promise<void> => {
     const [followed] = await times(1, () => follow(ask, id));
     row(`${FOLLOWERS}-log-followers`, 's', [followed ?? 0]);
     row('memory-after', 'MiB', [await residentMiB(pid)]);
+    for (let index = 0; index < MIXED_REQUESTS; index++) {
+      // Some are errors, as they are in life.
+      await buffer(await ask('GET', MIXED[index % MIXED.length] ?? '/_ping'));
+    }
+    row(`memory-after-${MIXED_REQUESTS}-requests`, 'MiB', [await residentMiB(pid)]);
+    await sleep(REST_MS);
+    row('memory-at-rest-again', 'MiB', [await residentMiB(pid)]);
   } finally {
     await must(ask('DELETE', `/containers/${id}?force=1`));
   }

@@ -3,6 +3,7 @@ import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno } from '../../../base/errors.ts';
 import type { HomePaths } from '../../../base/paths.ts';
+import { hasMachine } from '../../model/lifecycle.ts';
 import type { AddedFile } from '../../model/object-types.ts';
 import { type ReplicaFile, SECRET_OR_CONFIG } from '../../model/spec.ts';
 import type { VmRow } from '../../state/records.ts';
@@ -65,7 +66,8 @@ const change = async (paths: HomePaths, id: string, what: string, work: (vm: VmR
     const { stack, name } = need();
     const refusal = (): HyprError =>
       new HyprError('HYPR_UNSUPPORTED', `${what} cannot change while ${name} runs`, { hint: `stop it first: hypr stop ${name}` });
-    await whileUnsupervised(stack, refusal, async () => {
+    const runs = store.vms(stack).some(({ state }) => hasMachine(state) || state === 'restarting');
+    await whileUnsupervised({ stack, runs }, refusal, async () => {
       const vm = need();
       if (vm.machine !== undefined || vm.state === 'suspended') {
         throw refusal();

@@ -33,7 +33,7 @@ export const changeSupervised = async (paths: HomePaths, reference: string, { as
     } finally {
       link.close();
     }
-    await whileUnsupervised(stack, starting(reference), async () => {
+    await whileUnsupervised({ stack, runs: await isNeeded() }, starting(reference), async () => {
       store.transaction(() => work(needVm(store, id), store));
     });
   } finally {
