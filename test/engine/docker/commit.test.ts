@@ -1,22 +1,35 @@
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type ErrorCode, HyprError } from '../../../base/errors.ts';
+import { homePaths } from '../../../base/paths.ts';
 import { Query } from '../../../engine/docker/http/query.ts';
 import type { Call } from '../../../engine/docker/http/router.ts';
 import type { Host } from '../../../engine/docker/machines/host.ts';
 import { containerRoutes } from '../../../engine/docker/routes/containers.ts';
 
 /** Commits a machine whose guest goes at the first try; `after` is its state then. Gives the answer and how often it was tried. */
-const commit = async (before: string, after: string, code: ErrorCode = 'GUEST_LOST'): Promise<{ answer: unknown; tries: number }> => {
+const commit = async (
+  before: string,
+  after: string,
+  code: ErrorCode = 'GUEST_LOST',
+): Promise<{ answer: unknown; tries: number; leftOut: readonly string[] }> => {
   let tries = 0;
+  let leftOut: readonly string[] = [];
+  const file = (source: object, path: string) => ({ source, path, mode: 0o644, uid: 0, gid: 0 });
+  const files = [
+    file({ file: '/run/my-secret' }, '/run/secrets/own'),
+    file({ file: join(homePaths().machines, 's', 'web', 'files', '0123') }, '/etc/copied-in'),
+  ];
   const machine = () => ({
     stack: 's',
     requestLabels: {},
     status: { id: 'b', name: 'web', service: 'web', number: 1, state: tries === 0 ? before : after, imageId: 'i' },
-    spec: { process: { args: ['true'], env: [], cwd: '/', user: '' }, mounts: [], files: [], labels: {}, exposed: [] },
+    spec: { process: { args: ['true'], env: [], cwd: '/', user: '' }, mounts: [], files, labels: {}, exposed: [] },
   });
   const images = {
     inspect: async () => ({ config: {} }),
-    commit: async () => {
+    commit: async ({ leaveOut }: { leaveOut: readonly string[] }) => {
+      leftOut = leaveOut;
       tries++;
       if (tries === 1) {
         throw new HyprError(code, 'the channel to the guest is gone');
@@ -42,12 +55,18 @@ const commit = async (before: string, after: string, code: ErrorCode = 'GUEST_LO
     signal: new AbortController().signal,
   } as unknown as Call;
   await containerRoutes(host)['POST /commit']?.(call);
-  return { answer, tries };
+  return { answer, tries, leftOut };
 };
 
 describe('a commit', () => {
   test('is made of the disk when the machine ends while its files are read', async () => {
-    expect(await commit('running', 'exited')).toEqual({ answer: { Id: 'sha256:made' }, tries: 2 });
+    expect(await commit('running', 'exited')).toMatchObject({ answer: { Id: 'sha256:made' }, tries: 2 });
+  });
+
+  test('has what was copied in before the first start, and no secrets', async () => {
+    const { leftOut } = await commit('running', 'exited');
+    expect(leftOut).toContain('/run/secrets/own');
+    expect(leftOut).not.toContain('/etc/copied-in');
   });
 
   test('fails at once for what has nothing to do with its end', async () => {
