@@ -11,7 +11,7 @@ import { homePaths } from '../../base/paths.ts';
 import { mapFrames } from '../../base/source-frames.ts';
 import { flushTrace, traced, traceProcess } from '../../base/trace/trace.ts';
 import { apiMethods } from '../api/server/handlers.ts';
-import { type ApiServer, serveApi } from '../api/server/server.ts';
+import { type ApiServer, type Leaving, serveApi } from '../api/server/server.ts';
 import type { ReadyMessage } from '../client/link/start-supervisor.ts';
 import type { DockerSockets } from '../docker/inside/docker-sockets.ts';
 import { openPlatform } from '../host.ts';
@@ -74,19 +74,19 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
     // Ctrl-C and hang-ups of the terminal are handled by the CLI.
     process.on('SIGINT', () => {});
     process.on('SIGHUP', () => {});
-    const stopWaiting = () => {
-      waitsForFirst = false;
+    const onLeave = (who: Leaving) => {
+      waitsForFirst &&= who === 'listener';
       endIfIdle();
     };
     const pages = { '/metrics': { type: METRICS_TYPE, text: () => collectMetrics(supervisor, stack) } };
-    serveApi(apiSocket, apiMethods(supervisor, { version: VERSION, stack, recovered }), stopWaiting, pages).then((listening) => {
+    serveApi(apiSocket, apiMethods(supervisor, { version: VERSION, stack, recovered }), onLeave, pages).then((listening) => {
       server = listening;
       sayReady({ ready: true, recovered });
       // Only now, because no command waits for it. Read late, because most of it is of no use to a supervisor that is not the holder.
       namesLeft = import('../edge/serve-names.ts').then(({ serveNames }) => serveNames(() => {}, leaveNames.signal));
       inside = serveInside({ stack, store, supervisor });
       // A client whose connection is there already is taken first, however long this loaded host has let that wait.
-      setTimeout(() => setImmediate(stopWaiting), FIRST_CLIENT_MS);
+      setTimeout(() => setImmediate(() => onLeave('client')), FIRST_CLIENT_MS);
     }, reject);
   });
   log.info('ending', { reason });

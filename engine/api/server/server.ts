@@ -22,12 +22,20 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
+/** A listener to names or events may be there before the command that started the supervisor, which is waited for all the same. */
+export type Leaving = 'client' | 'listener';
+
 /**
  * Serves the API on a unix socket, with HTTP/1.1 and HTTP/2 on the same path. gRPC needs HTTP/2; curl and our own
  * commands speak HTTP/1.1. The first bytes of a connection decide which server gets it. Requests in the codec of
- * byte-codec.ts bypass Connect's library.
+ * byte-codec.ts bypass Connect's library. `onLeave` is told of each connection that is over, and of each that turns out to listen only.
  */
-export const serveApi = async (socket: string, methods: ApiMethods, onConnections: () => void, pages: Pages = {}): Promise<ApiServer> => {
+export const serveApi = async (
+  socket: string,
+  methods: ApiMethods,
+  onLeave: (who: Leaving) => void,
+  pages: Pages = {},
+): Promise<ApiServer> => {
   const handler = connectNodeAdapter({
     routes: (router) => void router.service(Supervisor, methods),
     fallback: (request, response) => void servePage(pages, request, response),
@@ -37,7 +45,7 @@ export const serveApi = async (socket: string, methods: ApiMethods, onConnection
     if (PASSIVE.includes(request.url ?? '')) {
       counted.delete(request.socket);
       request.url = request.url?.replace(/\?.*/, '');
-      onConnections();
+      onLeave('listener');
     }
     traceCall(request, response, () => {
       if (!serveBytes(methods, request, response)) {
@@ -58,8 +66,7 @@ export const serveApi = async (socket: string, methods: ApiMethods, onConnection
     connection.on('error', () => {});
     connection.once('close', () => {
       open.delete(connection);
-      counted.delete(connection);
-      onConnections();
+      onLeave(counted.delete(connection) ? 'client' : 'listener');
     });
     let head = Buffer.alloc(0);
     const onData = (chunk: Buffer) => {

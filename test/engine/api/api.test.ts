@@ -15,14 +15,14 @@ import { eventFrom } from '../../../engine/api/messages/events.ts';
 import { replicaFrom } from '../../../engine/api/messages/replicas.ts';
 import { upJson } from '../../../engine/api/messages/requests.ts';
 import { apiMethods } from '../../../engine/api/server/handlers.ts';
-import { type ApiServer, serveApi } from '../../../engine/api/server/server.ts';
+import { type ApiServer, type Leaving, serveApi } from '../../../engine/api/server/server.ts';
 import type { EngineEvent } from '../../../engine/model/events.ts';
 import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import { API_VERSION } from '../../../engine/model/version.ts';
 import { collectMetrics, METRICS_TYPE } from '../../../engine/stack/metrics.ts';
 import { Cue } from '../support/cue.ts';
 import type { FakeProcess } from '../support/fake-guest.ts';
-import { openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
+import { OWN_SUBSCRIBERS, openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
 
 interface Served {
   readonly stack: TestStack;
@@ -31,17 +31,21 @@ interface Served {
   readonly socket: string;
   /** Resolves when no client is connected any more. */
   readonly left: Promise<void>;
+  /** Who left, or turned out to listen only, in order. */
+  readonly leaving: readonly Leaving[];
 }
 
 const serve = async (): Promise<Served> => {
   const stack = openTestStack();
   const socket = join(stack.dir, 'api.sock');
   const left = new Cue();
+  const leaving: Leaving[] = [];
   const methods = apiMethods(stack.supervisor, { version: '1', stack: 'shop', recovered: ['db was taken over'] });
   const server = await serveApi(
     socket,
     methods,
-    () => {
+    (who) => {
+      leaving.push(who);
       if (server.connections === 0) {
         left.resolve();
       }
@@ -53,7 +57,7 @@ const serve = async (): Promise<Served> => {
     api.close();
     await server.close();
   });
-  return { stack, api, server, socket, left: left.promise };
+  return { stack, api, server, socket, left: left.promise, leaving };
 };
 
 const collect = async (messages: AsyncIterable<Parameters<typeof eventFrom>[0]>): Promise<EngineEvent[]> => {
@@ -96,7 +100,7 @@ describe('operations', () => {
     expect(stack.states()).toEqual({ 'shop-db-1': 'exited' });
     await collect(api.rpc.down({}));
     expect(stack.states()).toEqual({});
-    expect(stack.supervisor.bus.subscribers).toBe(1);
+    expect(stack.supervisor.bus.subscribers).toBe(OWN_SUBSCRIBERS);
   });
 
   test('an error arrives with its code, hint, place and details', async () => {
@@ -144,7 +148,7 @@ describe('operations', () => {
     await stack.until(() => stack.events.some((event) => event.type === 'finished'));
     expect(stack.states()).toEqual({ 'shop-db-1': 'created' });
     expect(stack.platform.vmm.machines.size).toBe(0);
-    await vi.waitFor(() => expect(stack.supervisor.bus.subscribers).toBe(1), { interval: 5 });
+    await vi.waitFor(() => expect(stack.supervisor.bus.subscribers).toBe(OWN_SUBSCRIBERS), { interval: 5 });
   });
 
   test('down from another client interrupts an up, which says by what', async () => {
@@ -310,7 +314,7 @@ describe('streams', () => {
       ['update', 'a line', 'update', 'pause'],
     ]);
     // The cancelling reaches the server over the socket.
-    await vi.waitFor(() => expect(stack.supervisor.bus.subscribers).toBe(1), { interval: 5 });
+    await vi.waitFor(() => expect(stack.supervisor.bus.subscribers).toBe(OWN_SUBSCRIBERS), { interval: 5 });
   });
 
   test('logs follow over a restart, and new replicas appear', async () => {
@@ -347,7 +351,7 @@ describe('streams', () => {
       return seen;
     };
     const [web, all] = [lines('web'), lines()];
-    await vi.waitFor(() => expect(stack.supervisor.bus.subscribers).toBe(5), { interval: 5 });
+    await vi.waitFor(() => expect(stack.supervisor.bus.subscribers).toBe(OWN_SUBSCRIBERS + 4), { interval: 5 });
     stack.platform.guest('shop-web-1').print('last words\n');
     stack.platform.guest('shop-web-1').end(0);
     expect(await web).toEqual(['last words']);
@@ -467,6 +471,21 @@ describe('plain JSON over HTTP/1.1 on the same socket', () => {
     }
     expect(answer).toMatch(/^HTTP\/1.1 200 OK/);
     await left;
+  });
+
+  test('who only listens is no client, neither while it is there nor when it leaves', async () => {
+    const { api, stack, server, left, leaving } = await serve();
+    const listens = new AbortController();
+    const listening = collect(api.rpc.eventsPassive({}, { signal: listens.signal })).catch(() => []);
+    await left;
+    expect([server.connections, leaving]).toEqual([0, ['listener']]);
+    listens.abort();
+    await listening;
+    await expect.poll(() => leaving).toEqual(['listener', 'listener']);
+    await api.rpc.info({});
+    api.close();
+    await expect.poll(() => leaving.at(-1)).toBe('client');
+    expect(stack.supervisor.isIdle).toBe(true);
   });
 
   test('a client that connects and says nothing is counted, and let go', async () => {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { nextState } from '../../../engine/model/lifecycle.ts';
 import { runs } from '../../support/seed.ts';
 import { needs } from '../support/project.ts';
-import { openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
+import { OWN_SUBSCRIBERS, openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
 
 const NAMES = ['shop-db-1', 'shop-web-1', 'shop-web-2'];
 
@@ -65,7 +65,7 @@ test('whatever happens at once: every operation ends, states are ones that can b
       expect([[...stack.platform.published], [...stack.platform.nets.keys()], [...stack.platform.connecting]]).toEqual([[], [], []]);
       expect([stack.store.stacks(), stack.store.vms(), stack.store.networks()]).toEqual([[], [], []]);
       expect(stack.supervisor.isIdle).toBe(true);
-      expect(stack.supervisor.bus.subscribers).toBe(1);
+      expect(stack.supervisor.bus.subscribers).toBe(OWN_SUBSCRIBERS);
     }),
     runs(40, { endOnFailure: true }),
   );

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { ANONYMOUS_LABEL } from '../../../engine/model/volume-name.ts';
 import { orphanDisks } from '../../../engine/resources/orphan-volumes.ts';
 import { needs } from '../support/project.ts';
-import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
+import { OWN_SUBSCRIBERS, openTestStack, shopOf, type TestStack } from '../support/stack.ts';
 
 const mark = (stack: TestStack, replica: string, prefix: string): void => {
   const dir = join(stack.platform.paths.machines, 'shop', replica);
@@ -274,7 +274,7 @@ describe('--wait', () => {
       message: 'application not healthy after 0.01s',
     });
     expect(stack.row('shop-db-1').state).toBe('running');
-    expect(stack.supervisor.bus.subscribers).toBe(1);
+    expect(stack.supervisor.bus.subscribers).toBe(OWN_SUBSCRIBERS);
   });
 
   test('only the named services and what they need are waited for', async () => {
@@ -307,7 +307,7 @@ describe('wait for the end', () => {
     const waiting = stack.supervisor.waitForEnd([], controller.signal);
     controller.abort(new Error('left'));
     await expect(waiting).rejects.toThrow('left');
-    expect(stack.supervisor.bus.subscribers).toBe(1);
+    expect(stack.supervisor.bus.subscribers).toBe(OWN_SUBSCRIBERS);
   });
 
   test('is refused when there is nothing to wait for', async () => {

@@ -39,6 +39,9 @@ export interface TestStack {
 
 const NONE = new AbortController().signal;
 
+/** Of a supervisor's bus while nobody asks: what its stack looks like is noted, and its events are recorded. */
+export const OWN_SUBSCRIBERS = 2;
+
 /** A supervisor of the stack `shop` on a fake host, with an image for each service. Cleaned up by itself. */
 export const openTestStack = (): TestStack => {
   const dir = removeAtExit(mkdtempSync(join(tmpdir(), 'hypr-stack-')));
