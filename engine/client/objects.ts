@@ -69,9 +69,13 @@ const listVolumes = (state: StateReader): VolumeDetail[] => {
     .sort(byName);
 };
 
+/** Nothing where it cannot be looked at: one bad path is no reason to list no volume. */
 const sizeOf = (path: string): Pick<VolumeDetail, 'sizeMib'> => {
-  const info = statSync(path, { throwIfNoEntry: false });
-  return info === undefined ? {} : { sizeMib: Math.floor(info.size / 2 ** 20) };
+  try {
+    return { sizeMib: Math.floor(statSync(path).size / 2 ** 20) };
+  } catch {
+    return {};
+  }
 };
 
 /** Of a container that docker's API made: its name is made up, and no Compose file has it. */

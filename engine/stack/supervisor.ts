@@ -7,6 +7,7 @@ import { EventBus } from '../logs/bus.ts';
 import { keepEvents } from '../logs/keep-events.ts';
 import { lastLinesOf } from '../logs/last-lines.ts';
 import { type LogStore, openLogStore } from '../logs/logs.ts';
+import { noteRun } from '../logs/new-run.ts';
 import { Refusals } from '../logs/refusals.ts';
 import type { AcceptDocker } from '../machine/docker-sockets.ts';
 import { hasMachine } from '../model/lifecycle.ts';
@@ -164,6 +165,7 @@ export class StackSupervisor {
   async recover(signal: AbortSignal): Promise<string[]> {
     const { store, stack } = this.#options;
     for (const row of store.vms(stack)) {
+      noteRun(Math.max(row.createdAt, row.run ?? 0));
       this.replicas.set(row.name, new Replica(row, this.#context));
     }
     const { replicas, networks, volumes, bus } = this;

@@ -165,22 +165,41 @@ const makeStore = (db: Database.Database): StateStore => {
     settle: async () => {
       const path = log();
       isUnsettled = false;
-      if (path !== undefined) {
-        await using file = await open(path, 'r');
-        await file.datasync();
-        await syncFolder(dirname(path));
+      try {
+        if (path !== undefined) {
+          await syncLog(path);
+        }
+      } catch (error) {
+        isUnsettled = true;
+        throw error;
       }
     },
     close: () => {
       const path = log();
-      if (path !== undefined) {
-        const file = openSync(path, 'r');
-        fdatasyncSync(file);
-        closeSync(file);
+      try {
+        if (path !== undefined) {
+          syncLogNow(path);
+        }
+      } finally {
+        db.close();
       }
-      db.close();
     },
   };
+};
+
+const syncLog = async (path: string): Promise<void> => {
+  await using file = await open(path, 'r');
+  await file.datasync();
+  await syncFolder(dirname(path));
+};
+
+const syncLogNow = (path: string): void => {
+  const file = openSync(path, 'r');
+  try {
+    fdatasyncSync(file);
+  } finally {
+    closeSync(file);
+  }
 };
 
 /** Throws STATE_DAMAGED for a row that is not as it was written. */

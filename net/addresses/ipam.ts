@@ -97,8 +97,10 @@ export const prefixLength = (subnet: string): number => needSubnet(subnet).prefi
 /** Docker's first bridge (its others show up as routes), Tailscale and other carrier-grade NAT. */
 const AVOIDED: readonly Subnet[] = ['172.17.0.0/16', '100.64.0.0/10'].flatMap((text) => parseSubnet(text) ?? []);
 
-/** "This" network, loopback, and multicast with what is reserved above it (IANA's special-purpose registry): kernels drop packets from these. */
-const OF_NO_HOST: readonly Subnet[] = ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/3'].flatMap((text) => parseSubnet(text) ?? []);
+/** "This" network, loopback, multicast and the broadcast address: kernels drop packets from these. What is reserved below the last they take. */
+const OF_NO_HOST: readonly Subnet[] = ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/4', '255.255.255.255/32'].flatMap(
+  (text) => parseSubnet(text) ?? [],
+);
 
 /** /24s to choose from, in order: the default and its neighbours, then 10.89–10.127 (podman's and docker's usual picks come earlier). */
 function* candidates(): Generator<Subnet> {

@@ -181,16 +181,17 @@ export class QemuMachine implements Machine {
   }
 
   endIfCrippled(): void {
-    if (!this.record.helpers.every(isAlive)) {
+    // Where QEMU is gone, too, it is the cause: its daemons end with it.
+    if (isAlive(this.record.process) && !this.record.helpers.every(isAlive)) {
       this.#crash ??= 'the process that serves its shared folders (virtiofsd) ended';
       signalProcess(this.record.process, 'SIGKILL');
     }
   }
 
-  /** A daemon of a share ends when QEMU does, too; QEMU has said so by then, or says so in a moment. */
+  /** A daemon of a share ends when QEMU does, too; QEMU has said so by then or says so in a moment, or its monitor closes if it was killed. */
   async #endUnlessEnding(): Promise<void> {
-    await Promise.race([this.#qmp.closed, sleep(CLOSING_MS)]);
-    const isEnding = this.#poweredOff || this.#killed || this.#crash !== undefined;
+    const isClosed = await Promise.race([this.#qmp.closed.then(() => true), sleep(CLOSING_MS).then(() => false)]);
+    const isEnding = isClosed || this.#poweredOff || this.#killed || this.#crash !== undefined;
     if (!isEnding && !this.#released) {
       this.endIfCrippled();
     }

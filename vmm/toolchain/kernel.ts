@@ -5,6 +5,7 @@ import type { Apt } from '../../base/host/apt.ts';
 import { exists, syncFolder } from '../../base/host/files.ts';
 import { mustRun } from '../../base/host/process.ts';
 import type { Tool } from '../model/tools.ts';
+import { orDiskFull } from './disk-full.ts';
 import type { PackageSource } from './package-source.ts';
 import { type Programs, toolCommand } from './programs.ts';
 import type { Report } from './steps.ts';
@@ -75,6 +76,8 @@ export const unpackKernel = async (input: {
       await listModules({ root: staging, release, depmod: programs.depmod, signal });
       await rename(staging, root);
       await syncFolder(parent);
+    } catch (error) {
+      throw await orDiskFull(error, parent);
     } finally {
       await rm(staging, { recursive: true, force: true });
     }

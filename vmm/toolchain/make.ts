@@ -2,11 +2,11 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { linkedController } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
-import { freeBytes } from '../../base/host/files.ts';
 import { type HomePaths, shortHash } from '../../base/paths.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import { compileKestrel } from '../../guest/image/compile.ts';
 import type { Toolchain } from '../model/tools.ts';
+import { orDiskFull } from './disk-full.ts';
 import { buildGuestImages } from './guest-images.ts';
 import { makeGvproxy } from './gvproxy.ts';
 import { findHostPrograms } from './host-programs.ts';
@@ -113,20 +113,6 @@ const makeDownloads = async (input: GuestInput): Promise<{ programs: Programs; k
     return known;
   }
   return process.env.HYPR_QEMU === undefined ? fromDebian(input) : fromHost(input);
-};
-
-/** Less than this and a disk is full for whatever failed. */
-const FULL_BYTES = 4 << 20;
-
-/** Programs that fetch and unpack tell of a full disk in words only, so it is asked whether it is full. */
-const orDiskFull = async (error: unknown, folder: string): Promise<unknown> => {
-  const free = error instanceof HyprError && error.code === 'TOOLCHAIN_FAILED' ? await freeBytes(folder) : undefined;
-  return free === undefined || free > FULL_BYTES
-    ? error
-    : new HyprError('HYPR_DISK_FULL', `no space left on the disk of ${folder}`, {
-        hint: 'free some space, or point HYPR_HOME at a folder on a larger disk; a set-up needs 1 GB while it is made',
-        cause: error,
-      });
 };
 
 const fromDebian = (input: GuestInput): Promise<{ programs: Programs; kernel: Kernel }> =>

@@ -7,6 +7,7 @@ import { exists, syncFolder } from '../../base/host/files.ts';
 import { mustRun } from '../../base/host/process.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { Tool } from '../model/tools.ts';
+import { orDiskFull } from './disk-full.ts';
 import type { Native } from './native.ts';
 import type { PackageSource } from './package-source.ts';
 import { type Programs, toolCommand } from './programs.ts';
@@ -125,6 +126,8 @@ export const unpackAll = async (
     }
     await rename(staging, root);
     await syncFolder(join(root, '..'));
+  } catch (error) {
+    throw await orDiskFull(error, join(root, '..'));
   } finally {
     await rm(staging, { recursive: true, force: true });
   }

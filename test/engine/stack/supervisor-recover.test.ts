@@ -247,4 +247,20 @@ describe('taking over from a supervisor that is gone', () => {
     expect(found).toEqual([]);
     expect(next.supervisor.isIdle).toBe(true);
   });
+
+  test('a clock that was ahead, and was put right since: later runs are still later, and none of their lines is hidden', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, { web: {} }));
+    await stack.verb('stop');
+    const ahead = Date.now() + 3_600_000;
+    const { next } = await takeOver(stack, () => rewrite(stack, 'shop-web-1', { createdAt: ahead, run: ahead + 1 }));
+    await next.verb('start');
+    expect(next.row('shop-web-1').run).toBeGreaterThan(ahead + 1);
+    stack.platform.guest('shop-web-1').print('hello\n');
+    await next.until(() => next.events.some((event) => event.type === 'log'));
+    await next.supervisor.settleLogs();
+    expect(await linesOf(next.supervisor.logs.read('shop-web-1', 'web', { createdAt: ahead }))).toEqual(['shop-web-1 hello']);
+    await next.up(shopOf(next, { web: { environment: { A: '1' } } }));
+    expect(next.row('shop-web-1').createdAt).toBeGreaterThan(ahead + 2);
+  });
 });

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -122,3 +122,32 @@ test('a model is parsed again only when somebody has written another one', () =>
   other.close();
   store.close();
 });
+
+test('what could not be synced is not said to be safe the next time either, and a store that cannot be synced closes', async () => {
+  const path = join(dir, 'hypr.db');
+  const store = openStateStore(path);
+  store.putStack(stackRow);
+  // A device without a sync: it fails like a disk with an error.
+  rmSync(`${path}-wal`);
+  symlinkSync('/dev/null', `${path}-wal`);
+  await expect(store.settle()).rejects.toThrow('EINVAL');
+  await expect(store.settle()).rejects.toThrow('EINVAL');
+  const before = openFiles();
+  expect(() => store.close()).toThrow('EINVAL');
+  expect(() => store.stacks()).toThrow('not open');
+  const after = openFiles();
+  expect(after.filter((path) => path.startsWith(dir))).toEqual([]);
+  expect(after.filter(isNull).length).toBe(before.filter(isNull).length);
+});
+
+const isNull = (path: string): boolean => path === '/dev/null';
+
+const openFiles = (): string[] =>
+  readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)];
+    } catch {
+      // The folder that was read.
+      return [];
+    }
+  });

@@ -22,6 +22,7 @@ describe('chooseSubnet', () => {
       subnet: '10.90.0.0/16',
       gateway: '10.90.0.9',
     });
+    expect(chooseSubnetFrom({ wanted: '240.7.0.0/16', taken: [] }, [])).toEqual({ subnet: '240.7.0.0/16', gateway: '240.7.0.1' });
   });
 
   it.each([
@@ -29,8 +30,8 @@ describe('chooseSubnet', () => {
     [{ wanted: 'fd00::/64', taken: [] }, 'not an IPv4 subnet'],
     [{ wanted: '127.0.0.0/8', taken: [] }, 'no machine can have an address of 127.0.0.0/8'],
     [{ wanted: '0.0.0.0/8', taken: [] }, 'of 0.0.0.0/8'],
-    [{ wanted: '224.0.0.0/24', taken: [] }, 'of 224.0.0.0/3'],
-    [{ wanted: '255.255.255.0/24', taken: [] }, 'of 224.0.0.0/3'],
+    [{ wanted: '224.0.0.0/24', taken: [] }, 'of 224.0.0.0/4'],
+    [{ wanted: '255.255.255.0/24', taken: [] }, 'of 255.255.255.255/32'],
     [{ wanted: '10.0.0.0/24', taken: ['10.0.0.0/8'] }, 'overlaps 10.0.0.0/8'],
     [{ wanted: '10.0.0.0/24', gateway: '10.0.1.1', taken: [] }, 'not a usable address'],
     [{ wanted: '10.0.0.0/24', gateway: '10.0.0.255', taken: [] }, 'not a usable address'],

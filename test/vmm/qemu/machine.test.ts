@@ -110,6 +110,14 @@ describe('the end of a machine', () => {
     expect(await machine.exited).toMatchObject({ reason: 'crashed', detail: expect.stringContaining('(virtiofsd) ended') });
   });
 
+  it('is that of QEMU when the kernel kills it, and that process ends with it', async () => {
+    const daemon = spawn('sleep', ['60']);
+    const { machine, child } = await makeMachine('running', [daemon]);
+    child.kill('SIGKILL');
+    daemon.kill('SIGKILL');
+    expect(await machine.exited).toMatchObject({ reason: 'crashed', detail: 'QEMU was killed by SIGKILL' });
+  });
+
   it.each([
     ['guest-shutdown', { reason: 'off', lastLines: [] }],
     ['host-signal', { reason: 'crashed', detail: 'QEMU was told by a signal to end' }],
