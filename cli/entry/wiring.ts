@@ -43,7 +43,9 @@ export const createContext = (options: {
   engine: () => traced('load the engine', undefined, () => import('../../engine/index.ts')),
   loadProject: async (project) => {
     const { checkOwnKeys, loadProject } = await traced('load the loader', undefined, () => import('../../compose/load/load.ts'));
-    const loaded = await traced('load the model', undefined, () => loadProject({ ...loadOptions(project, options), runs: true }));
+    const loaded = await traced('load the model', undefined, () =>
+      loadProject({ ...loadOptions(project, options), dependOnContainers: true }),
+    );
     printWarnings([...loaded.warnings, ...checkOwnKeys(loaded.tree)], options.output);
     placeOf = loaded.placeOf;
     return project.compatibility === true ? { ...loaded.project, separator: '_' } : loaded.project;

@@ -1,4 +1,4 @@
-import type { Project, Service } from '../model/model.ts';
+import type { FileObject, Project, Service } from '../model/model.ts';
 import { setKey } from '../project/bind.ts';
 import type { Struct, Type } from '../schema/field-types.ts';
 import { FILE_OBJECT, MODEL, NETWORK, SERVICE, VOLUME } from '../schema/fields.ts';
@@ -103,16 +103,16 @@ const JSON_STYLE: Style = { json: true, compare: compareBytes };
 const sections = (project: Project): Array<[string, object, Struct]> => [
   ['networks', project.networks, NETWORK],
   ['volumes', project.volumes, VOLUME],
-  ['secrets', withoutContent(project.secrets), FILE_OBJECT],
-  ['configs', project.configs, FILE_OBJECT],
+  // The content of a secret is never printed, nor, as in docker compose, an empty one of a config.
+  ['secrets', withoutContent(project.secrets, () => true), FILE_OBJECT],
+  ['configs', withoutContent(project.configs, ({ content }) => content === ''), FILE_OBJECT],
 ];
 
-/** The content of a secret is never printed. */
-const withoutContent = (secrets: Project['secrets']): Project['secrets'] =>
+const withoutContent = (objects: Project['configs'], isLeftOut: (object: FileObject) => boolean): Project['configs'] =>
   Object.fromEntries(
-    Object.entries(secrets).map(([key, secret]) => {
-      const { content: _, ...rest } = secret;
-      return [key, rest];
+    Object.entries(objects).map(([key, object]) => {
+      const { content: _, ...rest } = object;
+      return [key, isLeftOut(object) ? rest : object];
     }),
   );
 

@@ -33,7 +33,7 @@ export const loadProject = async (options: LoadOptions): Promise<LoadedProject> 
   const profiles = found.profiles;
   const steps: Array<(project: Project) => Project | Promise<Project>> = [
     (project) => applyProfiles(project, profiles),
-    (project) => (options.runs === true ? dependOnContainers(project) : project),
+    (project) => (options.dependOnContainers === true ? dependOnContainers(project) : project),
     (project) => check(options, () => checkConsistency(project, locate), project),
     (project) => (options.builds === true ? check(options, () => checkBuildCircle(project, locate), project) : project),
     (project) => (options.consistency === false ? project : alignReplicas(project)),

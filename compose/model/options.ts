@@ -51,8 +51,11 @@ export interface LoadOptions {
   readonly uniqueNames?: boolean;
   /** False: leave `env_file` and `label_file` unread; what is not needed may be missing. */
   readonly resolveEnv?: boolean;
-  /** True: the command runs services; who joins a container of this project (`container:NAME`) depends on its service. */
-  readonly runs?: boolean;
+  /**
+   * True: who joins a container of this project (`container:NAME`) depends on its service, in whatever order a command starts, stops or
+   * lists them. `config` prints what docker compose does, and goes without.
+   */
+  readonly dependOnContainers?: boolean;
   /** True: the command builds images; builds that read one another in a circle are refused. */
   readonly builds?: boolean;
   /** True: keep networks, volumes, secrets, configs that no service uses. */

@@ -20,23 +20,40 @@ const SEPARATORS = ['-', '_'] as const;
 
 /**
  * The model in which who joins a container of this project depends on its service, as who writes `service:NAME` does: the container is
- * there first. Docker compose makes both at once, and whoever comes first decides. Pure.
+ * there first. Docker compose makes both at once, and whoever comes first decides. Of services whose profile is off, too: who names them
+ * switches it on. Pure.
  */
 export const dependOnContainers = (project: Project): Project => {
-  const services = Object.entries(project.services).map(([name, service]) => [name, withDependencies(project, service)] as const);
-  return { ...project, services: Object.fromEntries(services) };
+  const mapped = (services: Project['services'], known: Project['services']): Project['services'] =>
+    Object.fromEntries(Object.entries(services).map(([name, service]) => [name, withDependencies(project, service, known)]));
+  return {
+    ...project,
+    services: mapped(project.services, project.services),
+    disabledServices: mapped(project.disabledServices, { ...project.disabledServices, ...project.services }),
+  };
 };
 
-const withDependencies = (project: Project, service: Service): Service => {
+/** `known`: the services that it may depend on. */
+const withDependencies = (project: Project, service: Service, known: Project['services']): Service => {
   const donors = Array.isArray(service.volumes_from) ? service.volumes_from.map((entry) => withoutMode(String(entry))) : [];
   const joined = [
     ...[service.network_mode, service.ipc].map((value) => ({ other: serviceOfContainer(project, value), restart: true })),
     ...donors.map((value) => ({ other: serviceOfContainer(project, value), restart: false })),
   ];
   const implied = joined.flatMap(({ other, restart }) =>
-    other === undefined || project.services[other] === undefined
+    other === undefined || known[other] === undefined
       ? []
-      : [[other, { condition: 'service_started' as DependsCondition, required: true, ...(restart ? { restart } : {}) }] as const],
+      : [
+          [
+            other,
+            {
+              condition: 'service_started' as DependsCondition,
+              // Another's profile may stay off.
+              required: project.services[other] !== undefined,
+              ...(restart ? { restart } : {}),
+            },
+          ] as const,
+        ],
   );
   return implied.length === 0 ? service : { ...service, depends_on: { ...Object.fromEntries(implied), ...service.depends_on } };
 };

@@ -265,7 +265,9 @@ export const VOLUME = struct({
 
 /** Secrets and configs. */
 export const FILE_OBJECT = struct({
-  ...all('text', 'name file environment content'),
+  ...all('text', 'name file environment'),
+  // An empty one is an empty file.
+  content: kept('text'),
   external: of('bool'),
   labels: of('mapping'),
   driver: of('text'),

@@ -1,5 +1,5 @@
 import type { UpOptions } from '../model/types.ts';
-import { volumesOf } from '../resources/volumes.ts';
+import { volumesOf, volumeToMake } from '../resources/volumes.ts';
 import type { Desired, DesiredService } from './desired-state.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
 import type { PlanBuilder } from './plan.ts';
@@ -55,7 +55,10 @@ export class ResourcePlan {
     }
   }
 
-  /** Replaces volumes as asked, after removing everything of this stack that has them. */
+  /**
+   * Replaces volumes as asked, after removing everything of this stack that has them. Throws, before any is removed, where one could
+   * not be made again.
+   */
   #replaceVolumes(services: readonly string[]): void {
     const used = new Set(services.flatMap((service) => this.#options.desired.services[service]?.volumes ?? []));
     const cause = (name: string): string => `the configuration of volume ${name} changed`;
@@ -63,6 +66,7 @@ export class ResourcePlan {
       if (!used.has(name) || !this.#options.observed.volumes.has(name)) {
         continue;
       }
+      volumeToMake(this.#options.desired.project, name);
       const users = this.#options.observed.replicas.filter((replica) =>
         volumesOf(this.#options.desired.project, replica.service).includes(name),
       );

@@ -151,10 +151,17 @@ const resolveFile = ({ kind, use, objects, folder, serviceName }: FileInput): Re
       hint: `hypr keeps no ${kind}s outside a project: give it a file, a content or an environment variable`,
     });
   }
+  const source = fileSource(object);
+  if (source === undefined) {
+    const ways = kind === 'config' ? 'file|environment|content' : 'file|environment';
+    throw new HyprError('COMPOSE_INVALID', `${kind}s.${use.source}: one of ${ways} must be set`, {
+      path: [`${kind}s`, use.source],
+      ...(kind === 'config' ? { hint: "for an empty file: content: ''" } : {}),
+    });
+  }
   const target = use.target ?? use.source;
   return {
-    // A config without a source is one whose content is empty: the loader keeps no empty text.
-    source: fileSource(object) ?? (kind === 'config' ? { content: '' } : { file: '' }),
+    source,
     path: cleanTarget(target.startsWith('/') ? target : posix.join(folder, target)),
     mode: use.mode === undefined ? 0o444 : Number.parseInt(String(use.mode), 8),
     uid: Number(use.uid ?? 0),

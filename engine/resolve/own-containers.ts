@@ -3,11 +3,13 @@ import { serviceOfContainer, withoutMode } from '../../compose/project/own-conta
 
 /**
  * The model in which `container:NAME` of this project's own containers (`network_mode`, `ipc`, `pid`, `volumes_from`) is the service they are
- * of, which every part behind knows how to join. What docker hashes and prints is the model before. Pure.
+ * of, which every part behind knows how to join. `volumes_from` of a service whose profile is off stays, to be refused: it gives nothing.
+ * What docker hashes and prints is the model before. Pure.
  */
 export const withOwnContainers = (project: Project): Project => {
-  const services = Object.entries(project.services).map(([name, service]) => [name, byService(project, service)] as const);
-  return { ...project, services: Object.fromEntries(services) };
+  const mapped = (services: Project['services']): Project['services'] =>
+    Object.fromEntries(Object.entries(services).map(([name, service]) => [name, byService(project, service)]));
+  return { ...project, services: mapped(project.services), disabledServices: mapped(project.disabledServices) };
 };
 
 const byService = (project: Project, service: Service): Service => {
@@ -25,5 +27,5 @@ const byService = (project: Project, service: Service): Service => {
 const byDonor = (project: Project, entry: string): string => {
   const container = withoutMode(entry);
   const donor = serviceOfContainer(project, container);
-  return donor === undefined ? entry : `${donor}${entry.slice(container.length)}`;
+  return donor === undefined || project.services[donor] === undefined ? entry : `${donor}${entry.slice(container.length)}`;
 };

@@ -8,12 +8,13 @@ const named = (value: unknown): string | undefined => (typeof value === 'string'
 
 /**
  * The service whose network, and with it whose machine, a service has; that of a service which has another's itself is that
- * other's. Undefined: a machine of its own. Pure.
+ * other's. It may be one whose profile is off, and which runs. Undefined: a machine of its own. Pure.
  */
 export const machineOwner = (project: Project, service: string): string | undefined => {
-  let owner = named(project.services[service]?.network_mode);
-  for (let steps = 0; owner !== undefined && steps < Object.keys(project.services).length; steps++) {
-    const next = named(project.services[owner]?.network_mode);
+  const everyone = everyoneOf(project);
+  let owner = named(everyone[service]?.network_mode);
+  for (let steps = 0; owner !== undefined && steps < Object.keys(everyone).length; steps++) {
+    const next = named(everyone[owner]?.network_mode);
     if (next === undefined) {
       return owner;
     }
@@ -22,13 +23,15 @@ export const machineOwner = (project: Project, service: string): string | undefi
   return owner;
 };
 
+const everyoneOf = ({ services, disabledServices }: Project): Project['services'] => ({ ...disabledServices, ...services });
+
 /** Where a service runs that has no machine of its own; as in docker compose it is with the first replica of the other. */
 export const resolveSharedMachine = (project: Project, service: string): SharedMachine | undefined => {
   const owner = machineOwner(project, service);
   if (owner === undefined) {
     return undefined;
   }
-  const replica = project.services[owner]?.container_name ?? replicaName(project, owner, 1);
+  const replica = everyoneOf(project)[owner]?.container_name ?? replicaName(project, owner, 1);
   return { service: owner, replica, ...(named(project.services[service]?.ipc) === undefined ? {} : { ipc: true as const }) };
 };
 

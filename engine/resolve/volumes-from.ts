@@ -37,10 +37,10 @@ export const refuseForeignVolumes = (name: string, service: Service): void => {
   if (index >= 0) {
     throw new HyprError(
       'HYPR_UNSUPPORTED',
-      `service ${name}: volumes_from: ${entries[index]} is not supported: it names no service of this file`,
+      `service ${name}: volumes_from: ${entries[index]} is not supported: it names no service of this file that is enabled`,
       {
         path: ['services', name, 'volumes_from', String(index)],
-        hint: 'give both a volume by name: hypr volume create NAME, and `external: true` in the file',
+        hint: 'enable the profile of its service; or give both a volume by name: hypr volume create NAME, and `external: true` in the file',
       },
     );
   }

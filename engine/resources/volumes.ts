@@ -28,6 +28,22 @@ export const volumesOf = (project: Project, service: string): string[] =>
       : [],
   );
 
+/** What a named volume is made as. Throws where it cannot be made: EXTERNAL_NOT_FOUND, HYPR_UNSUPPORTED, COMPOSE_INVALID. Pure. */
+export const volumeToMake = (project: Project, name: string): Pick<VolumeRow, 'key' | 'form' | 'labels'> & { readonly sizeMib: number } => {
+  const key = Object.keys(project.volumes).find((candidate) => project.volumes[candidate]?.name === name) ?? name;
+  const config = project.volumes[key];
+  if (config?.external === true) {
+    throw new HyprError('EXTERNAL_NOT_FOUND', `volume ${name} is declared external and does not exist`, {
+      hint: `make it: hypr volume create ${name}; or drop \`external: true\` to let this stack make it`,
+    });
+  }
+  if (config?.driver !== undefined && config.driver !== 'local') {
+    throw new HyprError('HYPR_UNSUPPORTED', `volume ${name}: driver ${config.driver} is a docker plug-in, which hypr does not load`);
+  }
+  const form = isShared(project, name) ? 'folder' : 'disk';
+  return { key, form, sizeMib: sizeOf(config, form), labels: config?.labels ?? {} };
+};
+
 interface MountOwner {
   readonly spec: ReplicaSpec;
   readonly attached: readonly DiskSpec[] | undefined;
@@ -65,19 +81,7 @@ export class StackVolumes {
   }
 
   async #create(project: Project, name: string, signal: AbortSignal): Promise<void> {
-    const key = Object.keys(project.volumes).find((candidate) => project.volumes[candidate]?.name === name) ?? name;
-    const config = project.volumes[key];
-    if (config?.external === true) {
-      throw new HyprError('EXTERNAL_NOT_FOUND', `volume ${name} is declared external and does not exist`, {
-        hint: `make it: hypr volume create ${name}; or drop \`external: true\` to let this stack make it`,
-      });
-    }
-    if (config?.driver !== undefined && config.driver !== 'local') {
-      throw new HyprError('HYPR_UNSUPPORTED', `volume ${name}: driver ${config.driver} is a docker plug-in, which hypr does not load`);
-    }
-    const form = isShared(project, name) ? 'folder' : 'disk';
-    const sizeMib = sizeOf(config, form);
-    const labels = config?.labels ?? {};
+    const { key, form, sizeMib, labels } = volumeToMake(project, name);
     const dir = join(this.#platform.paths.volumes, volumeFolder({ name, labels }));
     const path = join(dir, form === 'disk' ? 'data.ext4' : 'data');
     await this.#make({ name, stack: this.#stack, key, form, path, labels, createdAt: Date.now() }, sizeMib, signal);

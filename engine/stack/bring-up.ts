@@ -14,7 +14,7 @@ import type { Plan } from '../plan/plan.ts';
 import { reconcile } from '../plan/reconcile.ts';
 import type { Replica } from '../replica/replica.ts';
 import { orderServices } from '../resolve/dependencies.ts';
-import { neededImages } from '../resolve/needed-images.ts';
+import { type NeededImages, neededImages } from '../resolve/needed-images.ts';
 import type { OneOff } from '../resolve/one-off.ts';
 import { withOwnContainers } from '../resolve/own-containers.ts';
 import { checkServices } from '../resources/check-services.ts';
@@ -62,7 +62,8 @@ export const prepareBringUp = async (of: BringUpStack, goal: BringUpGoal, signal
   const oneOff = goal.oneOff && { ...goal.oneOff, project: withOwnContainers(goal.oneOff.project) };
   const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
   checkServices(project, services, store);
-  const images = await makeSureOfImages(of, goal, services, signal);
+  const needed = neededImages(project, services);
+  const images = await makeSureOfImages(of, goal, needed, signal);
   const desired = await traced('describe what is wanted', undefined, () =>
     describeDesired({ project, services, images, scale: options.scale, ...(oneOff ? { oneOff } : {}) }),
   );
@@ -75,11 +76,10 @@ export const prepareBringUp = async (of: BringUpStack, goal: BringUpGoal, signal
 const makeSureOfImages = async (
   of: BringUpStack,
   { project, options }: BringUpGoal,
-  services: readonly string[],
+  needed: NeededImages,
   signal: AbortSignal,
 ): Promise<Record<string, Image>> => {
   const { platform, bus } = of;
-  const needed = neededImages(project, services);
   const actions = await traced('plan the images', undefined, () => planImages({ ...needed, options, platform }));
   for (const message of new Set(actions.flatMap(({ stale }) => stale ?? []))) {
     bus.emit({ type: 'warning', message });
@@ -88,6 +88,7 @@ const makeSureOfImages = async (
     // They are of a stack that was removed.
     await of.logs.clear();
   }
+  // As the file has it, which is what is printed and compared later.
   recordStack(of, project, of.replicas);
   await traced('tell the policies', undefined, () => of.policies.apply(signal));
   const making = {

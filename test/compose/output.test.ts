@@ -140,6 +140,12 @@ configs: {c: {content: 'x'}}
     expect(twice.stdout).toBe(once.stdout);
   });
 
+  test('the empty content of a config is not printed, and is in the model', async () => {
+    const { project } = await load("services: {a: {image: x, configs: [c]}}\nconfigs: {c: {content: ''}}\n");
+    expect(project.configs.c?.content).toBe('');
+    expect(formatProjectYaml(project) + formatProjectJson(project)).not.toContain('content');
+  });
+
   test('the content of secrets is not printed', async () => {
     const { project } = await load('services: {a: {image: x, secrets: [s]}}\nsecrets: {s: {environment: S}}\n', { env: { S: 'hunter2' } });
     expect(formatProjectYaml(project) + formatProjectJson(project)).not.toContain('hunter2');

@@ -13,8 +13,8 @@ const contextWith = (labels: Record<string, string> | undefined, stack = 'shop')
 };
 
 describe('a volume whose size changed', () => {
-  const upWith = async (sizeMib: number | undefined, size: string, flags = '') => {
-    const labels = { tier: 'old' };
+  const upWith = async (sizeMib: number | undefined, size: string, { flags = '', tier = 'old' } = {}) => {
+    const labels = { tier };
     const context = fakeContext({
       project: { ...fakeProject(), volumes: { data: { name: 'shop_data', labels, driver_opts: { size } } } },
     });
@@ -25,17 +25,27 @@ describe('a volume whose size changed', () => {
   };
 
   test.each([
-    ['shrank', 2048, '1g', 'It has 2048 MiB, and the size of a volume cannot be changed.'],
-    ['grew', 512, '1g', 'It has 512 MiB, and the size of a volume cannot be changed.'],
-    ['is that of a folder', undefined, '1g', 'It is a folder, which can have no size.'],
-  ])('and %s is kept with the reason, or recreated with --yes', async (_, sizeMib, size, reason) => {
-    expect((await upWith(sizeMib, size)).stderr.text).toContain(`doesn't match configuration in compose file. ${reason} It is kept;`);
-    const options = (await upWith(sizeMib, size, '-y')).fake.call('up')?.args[1] as UpOptions | undefined;
-    expect(options?.recreateVolumes).toEqual(['shop_data']);
+    ['shrank', 2048, 'It has 2048 MiB, and the size of a volume cannot be changed. It is kept; hypr down, hypr volume rm shop_data and '],
+    ['grew', 512, 'It has 512 MiB, and the size of a volume cannot be changed. It is kept; hypr down, hypr volume rm shop_data and '],
+    ['is that of a folder', undefined, 'It is a folder, which can have no size. It is kept; drop its size from the file.'],
+  ])('and %s is kept with the reason, with --yes as well', async (_, sizeMib, text) => {
+    for (const flags of ['', '-y']) {
+      const context = await upWith(sizeMib, '1g', { flags });
+      expect(context.stderr.text).toContain(`doesn't match configuration in compose file. ${text}`);
+      expect(context.fake.call('up')?.args[1]).not.toHaveProperty('recreateVolumes');
+    }
+  });
+
+  test.each([
+    ['is recreated by --yes', 2048, ['shop_data']],
+    ['is kept where it is a folder, which could not be made again with a size', undefined, undefined],
+  ])('and its labels as well %s', async (_, sizeMib, chosen) => {
+    const options = (await upWith(sizeMib, '1g', { flags: '-y', tier: 'new' })).fake.call('up')?.args[1] as UpOptions | undefined;
+    expect(options?.recreateVolumes).toEqual(chosen);
   });
 
   test('and is the same needs no question', async () => {
-    const context = await upWith(1024, '1g', '-y');
+    const context = await upWith(1024, '1g', { flags: '-y' });
     expect(context.fake.call('up')?.args[1]).not.toHaveProperty('recreateVolumes');
     expect(context.stderr.text).not.toContain('warning');
   });

@@ -27,8 +27,8 @@ describe('container:NAME of a container of the same project', () => {
     expect([serviceOfContainer(project, 'service:db'), serviceOfContainer(project, undefined)]).toEqual([undefined, undefined]);
   });
 
-  test('makes who joins it depend on its service, for commands that run services only', async () => {
-    const { project } = await load(FILE, { runs: true });
+  test('makes who joins it depend on its service, where that is asked for', async () => {
+    const { project } = await load(FILE, { dependOnContainers: true });
     expect(project.services.app?.depends_on).toEqual({
       gateway: { condition: 'service_started', required: true, restart: true },
       db: { condition: 'service_started', required: true },
@@ -36,21 +36,51 @@ describe('container:NAME of a container of the same project', () => {
     expect(project.services.far?.depends_on).toBeUndefined();
     expect(project.services.app?.network_mode).toBe('container:vpn');
     expect((await load(FILE)).project.services.app?.depends_on).toBeUndefined();
-    const chosen = await load(FILE, { runs: true, services: ['app'] });
+    const chosen = await load(FILE, { dependOnContainers: true, services: ['app'] });
     expect(Object.keys(chosen.project.services)).toEqual(['app', 'db', 'gateway']);
   });
 
   test('keeps what the file says of the dependency, and is refused in a circle', async () => {
     const declared = `${FILE}  own: {image: e, network_mode: 'container:vpn', depends_on: {gateway: {condition: service_healthy}}}\n`;
-    const { project } = await load(declared, { runs: true });
+    const { project } = await load(declared, { dependOnContainers: true });
     expect(project.services.own?.depends_on?.gateway?.condition).toBe('service_healthy');
     const circle = `${FILE}  self: {image: e, network_mode: 'container:shop-self-1'}\n`;
-    expect(await failure(circle, { runs: true })).toMatchObject({ code: 'COMPOSE_INVALID', message: expect.stringContaining('self') });
+    expect(await failure(circle, { dependOnContainers: true })).toMatchObject({
+      code: 'COMPOSE_INVALID',
+      message: expect.stringContaining('self'),
+    });
   });
 
   test('of a service whose profile is off is no dependency', async () => {
-    const { project } = await load(FILE.replace('container_name: vpn', 'container_name: vpn, profiles: [x]'), { runs: true });
+    const { project } = await load(FILE.replace('container_name: vpn', 'container_name: vpn, profiles: [x]'), { dependOnContainers: true });
     expect(Object.keys(project.services.app?.depends_on ?? {})).toEqual(['db']);
     expect(serviceOfContainer(project, 'container:vpn')).toBe('gateway');
+  });
+
+  test.each(['db: {image: b}', 'db: {image: b, profiles: [tools]}', 'db: {image: b, profiles: [other, tools]}'])(
+    'is there first where the profile of who joins it is switched on by naming that: %s',
+    async (db) => {
+      const file = `
+name: shop
+services:
+  ${db}
+  backup: {image: a, profiles: [tools], network_mode: 'container:shop-db-1', volumes_from: ['container:shop-db-1']}
+`;
+      const { project } = await load(file, { dependOnContainers: true, services: ['backup'] });
+      expect(Object.keys(project.services).sort()).toEqual(['backup', 'db']);
+      expect(Object.keys(project.services.backup?.depends_on ?? {})).toEqual(['db']);
+    },
+  );
+
+  test('of a service whose profile stays off is not needed by one whose profile is switched on', async () => {
+    const file = `
+name: shop
+services:
+  db: {image: b, profiles: [other]}
+  backup: {image: a, profiles: [tools], volumes_from: ['container:shop-db-1']}
+`;
+    const { project } = await load(file, { dependOnContainers: true, services: ['backup'] });
+    expect(Object.keys(project.services)).toEqual(['backup']);
+    expect(project.services.backup?.depends_on).toBeUndefined();
   });
 });

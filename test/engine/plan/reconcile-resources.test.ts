@@ -140,6 +140,20 @@ test('a volume to be made anew: its users go, it is removed and made, they come 
   );
 });
 
+test.each([
+  ['has a size, and is mounted by two', { driver_opts: { size: '1g' } }],
+  ['has a driver that is not loaded', { driver: 'nfs' }],
+])('such a volume that %s in the file is refused before it is removed', (_, config) => {
+  const volumes = [{ type: 'volume', source: 'data', target: '/data' } as const];
+  const project = { ...projectOf({ a: { volumes }, b: { volumes } }), volumes: { data: { name: 'shop_data', ...config } } };
+  const desired = desiredOf(project, { volumes: { a: ['shop_data'], b: ['shop_data'] } });
+  const observed = observedOf([replicaOf('a'), replicaOf('b')], { volumes: new Set(['shop_data']) });
+  expect(planOf(desired, observed, UP_DEFAULTS)).toBe('');
+  expect(() => planOf(desired, observed, { ...UP_DEFAULTS, recreateVolumes: ['shop_data'] })).toThrow(
+    expect.objectContaining({ code: 'HYPR_UNSUPPORTED', message: expect.stringContaining('shop_data') }),
+  );
+});
+
 test('a user of such a volume that was not named is removed, said, and not started', () => {
   const volumes = [{ type: 'volume', source: 'data', target: '/data' } as const];
   const project = { ...projectOf({ a: { volumes }, b: { volumes } }), volumes: { data: { name: 'shop_data' } } };

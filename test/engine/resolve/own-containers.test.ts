@@ -3,14 +3,19 @@ import { HyprError } from '../../../base/errors.ts';
 import type { Service } from '../../../compose/model/model.ts';
 import { withOwnContainers } from '../../../engine/resolve/own-containers.ts';
 import { resolveReplica } from '../../../engine/resolve/replica-spec.ts';
+import { resolveSharedMachine } from '../../../engine/resolve/shared-machine.ts';
 import { checkServices } from '../../../engine/resources/check-services.ts';
 import { projectOf, RUNTIME } from '../support/project.ts';
 
 const nothing = { sharedNetworks: () => [], networks: () => [], vms: () => [] };
 
-const refusal = (services: Record<string, Service>, names = Object.keys(services)): HyprError | undefined => {
+const refusal = (
+  services: Record<string, Service>,
+  names = Object.keys(services),
+  disabledServices: Record<string, Service> = {},
+): HyprError | undefined => {
   try {
-    checkServices(withOwnContainers(projectOf(services)), names, nothing);
+    checkServices(withOwnContainers(projectOf(services, { disabledServices })), names, nothing);
   } catch (error) {
     if (error instanceof HyprError) {
       return error;
@@ -38,6 +43,34 @@ describe('container:NAME of a container of the same project', () => {
     });
     expect(spec).toMatchObject({ networks: [], shares: { service: 'gateway', replica: 'vpn', ipc: true } });
   });
+
+  test('whose service has its profile off gives no volumes, and is refused', () => {
+    const services: Record<string, Service> = { app: { volumes_from: ['container:shop-db-1'] } };
+    expect(refusal(services, ['app'], { db: { profiles: ['x'] } })).toMatchObject({
+      code: 'HYPR_UNSUPPORTED',
+      message: expect.stringContaining('container:shop-db-1'),
+      path: ['services', 'app', 'volumes_from', '0'],
+      hint: expect.stringContaining('enable the profile of its service'),
+    });
+    expect(refusal({ ...services, db: {} })).toBeUndefined();
+  });
+
+  test.each([
+    ['by its own name', { db: { container_name: 'mydb', profiles: ['x'] } }, 'container:mydb', { service: 'db', replica: 'mydb' }],
+    ['as the first replica', { db: { profiles: ['x'] } }, 'container:shop-db-1', { service: 'db', replica: 'shop-db-1' }],
+    [
+      'which itself is in the machine of another',
+      { db: { profiles: ['x'], network_mode: 'container:vpn' }, gateway: { container_name: 'vpn', profiles: ['x'] } },
+      'container:shop-db-1',
+      { service: 'gateway', replica: 'vpn' },
+    ],
+  ] as Array<[string, Record<string, Service>, string, object]>)(
+    'whose service has its profile off is joined where it runs: %s',
+    (_, disabledServices, network_mode, expected) => {
+      const project = withOwnContainers(projectOf({ web: { network_mode } }, { disabledServices }));
+      expect(resolveSharedMachine(project, 'web')).toEqual(expected);
+    },
+  );
 
   test('must be there, or be made, before anything is pulled', () => {
     const services: Record<string, Service> = { app: { network_mode: 'container:vpn' }, gateway: { container_name: 'vpn' } };

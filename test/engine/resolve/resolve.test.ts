@@ -261,9 +261,14 @@ describe('mounts', () => {
 });
 
 describe('secrets and configs', () => {
-  test('a config with nothing is an empty file', () => {
-    const spec = resolve({ configs: [{ source: 'none' }] }, {}, { configs: { none: { name: 'none' } } });
+  test('a config whose content is empty is an empty file; one that says nothing is refused', () => {
+    const spec = resolve({ configs: [{ source: 'none' }] }, {}, { configs: { none: { name: 'none', content: '' } } });
     expect(spec.files).toEqual([{ source: { content: '' }, path: '/none', mode: 0o444, uid: 0, gid: 0 }]);
+    expect(refusal({ configs: [{ source: 'none' }] }, { configs: { none: { name: 'none' } } })).toMatchObject({
+      code: 'COMPOSE_INVALID',
+      message: 'configs.none: one of file|environment|content must be set',
+      path: ['configs', 'none'],
+    });
   });
 
   test('places, modes and sources', () => {

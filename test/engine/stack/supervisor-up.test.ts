@@ -117,6 +117,17 @@ describe('a stack comes up', () => {
     expect(stack.platform.journal).toEqual(before);
   });
 
+  test('up --no-deps changes nothing where the donor of volumes is named by its container', async () => {
+    const stack = openTestStack();
+    stack.platform.addImage('db:1', { Volumes: { '/var/lib/db': {} } });
+    const project = shopOf(stack, { db: {}, web: { volumes_from: ['container:shop-db-1'], depends_on: needs('db') } });
+    await stack.up(project);
+    expect(stack.row('shop-web-1').spec.mounts.map(({ target }) => target)).toEqual(['/var/lib/db']);
+    const before = [...stack.platform.journal];
+    await stack.up(project, { services: ['web'], noDeps: true });
+    expect(stack.platform.journal).toEqual(before);
+  });
+
   test('create makes everything and starts nothing; start brings it up in order', async () => {
     const stack = openTestStack();
     await stack.up(shopOf(stack, { db: {}, web: { depends_on: needs('db') } }), { noStart: true, wait: true });
