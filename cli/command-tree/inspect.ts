@@ -143,7 +143,7 @@ export const inspectCommands: readonly CommandSpec[] = [
   {
     name: 'events',
     usage: '[OPTIONS] [SERVICE...]',
-    summary: 'Print events of replicas, as they happen and earlier ones',
+    summary: 'Print events of replicas, as they happen and earlier ones; without a Compose file, those of all stacks',
     flags: [
       bool('json', 'One JSON object per line'),
       string('format', 'json: the same; or a Go template', { value: 'FORMAT' }),

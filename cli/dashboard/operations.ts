@@ -132,11 +132,11 @@ export class Operations {
   }
 
   async #operate(name: string, work: () => Promise<void>): Promise<void> {
-    this.#model.beginOperation(name);
+    const end = this.#model.beginOperation(name);
     try {
       await work();
     } finally {
-      this.#model.endOperation();
+      end();
     }
   }
 

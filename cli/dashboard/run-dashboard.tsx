@@ -39,7 +39,7 @@ export const runDashboard = async (up: AttachedUp, purpose: 'up' | 'look' = 'up'
     if (ending.how !== 'detach') {
       await stopStack(up, context);
     } else {
-      context.stderr.write(goesOn(up.stack.name, ending.unfinished));
+      context.stderr.write(goesOn(up.stack.name, ending.unfinished ?? []));
     }
     await saySummary(context, up.stack);
     return ending.how === 'interrupt' ? 130 : 0;
@@ -56,10 +56,14 @@ export const runDashboard = async (up: AttachedUp, purpose: 'up' | 'look' = 'up'
 const keepHeapSmall = (): void => setFlagsFromString('--optimize-for-size');
 
 /** An operation is its client's: one that was under way ended with the dashboard, and nobody may take it for done. */
-const goesOn = (stack: string, unfinished: string | undefined): string =>
-  unfinished === undefined
-    ? `${stack} goes on without the dashboard:\n`
-    : `${unfinished} was not finished and was called off with the dashboard. What runs goes on; to bring up the rest: hypr up -d\n`;
+const goesOn = (stack: string, unfinished: readonly string[]): string => {
+  if (unfinished.length === 0) {
+    return `${stack} goes on without the dashboard:\n`;
+  }
+  const were = unfinished.length === 1 ? 'was' : 'were';
+  const rest = unfinished.includes('up') ? '; to bring up the rest: hypr up -d' : '';
+  return `${unfinished.join(', ')} ${were} not finished and ${were} called off with the dashboard. What runs goes on${rest}\n`;
+};
 
 /** What the steps of builds that failed have printed, as `up -d` leaves it on the screen. */
 const printFailedSteps = (model: DashboardModel, context: CliContext): void => {

@@ -18,9 +18,9 @@ import { lookOf } from './screen/look.ts';
 import { speak } from './speak.ts';
 import type { DashboardModel } from './state/model.ts';
 
-/** `unfinished`: the operation that was under way, and was called off with the dashboard. */
+/** `unfinished`: the operations that were under way, and were called off with the dashboard. */
 export type Ending =
-  | { readonly how: 'detach' | 'stop' | 'interrupt'; readonly unfinished?: string | undefined }
+  | { readonly how: 'detach' | 'stop' | 'interrupt'; readonly unfinished?: readonly string[] }
   | { readonly how: 'failed'; readonly error: unknown };
 
 const TICK_MS = 1000;
@@ -85,7 +85,7 @@ export class DashboardSession {
       openUrl: (url) => void this.#links.open(url),
       copy: (text) => context.stdout.write(`\u001b]52;c;${Buffer.from(text).toString('base64')}\u0007`),
       interrupt: () => this.#end({ how: 'interrupt' }),
-      leave: (how) => this.#end({ how, unfinished: this.#model.operation }),
+      leave: (how) => this.#end({ how, unfinished: this.#model.operations }),
       suspend: () => this.#screen.suspend(),
     };
   }

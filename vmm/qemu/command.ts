@@ -71,8 +71,13 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, begi
 
 const OWN_NAME = 'hypr-';
 
-/** Whether a command line, word by word, is that of a machine of ours; that of its fence counts, which becomes QEMU. */
+/**
+ * Whether a command line, word by word, is that of a machine of ours; that of its fence counts, which becomes QEMU. By QEMU's options and not by
+ * its program, which may have any name (HYPR_QEMU); `find -name 'hypr-*'` has one of them.
+ */
 export const isMachineCommand = (words: readonly string[]): boolean =>
+  words.includes('-sandbox') &&
+  words.includes('-nodefaults') &&
   words.some((word, index) => word === '-name' && words[index + 1]?.startsWith(OWN_NAME) === true);
 
 /** What the machine's guest starts from; `checkSpec` has refused a nested machine without an initramfs for it. */

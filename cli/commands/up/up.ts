@@ -1,4 +1,4 @@
-import { HyprError } from '../../../base/errors.ts';
+import { HyprError, isAbort } from '../../../base/errors.ts';
 import type { Project } from '../../../compose/model/model.ts';
 import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import type { Stack, UpOptions } from '../../../engine/model/types.ts';
@@ -103,8 +103,13 @@ export const runScale: Handler = async (invocation) => {
   return openStack(invocation, project.name, (stack) => upDetached({ invocation, stack, project, loaded, options }));
 };
 
-const interruptedUp = (cause: unknown): HyprError =>
-  new HyprError('HYPR_CANCELLED', 'interrupted', { hint: 'what was started goes on: hypr ps shows it, hypr down ends it', cause });
+const interruptedUp = (noStart: boolean, cause: unknown): HyprError =>
+  new HyprError('HYPR_CANCELLED', 'interrupted', {
+    hint: noStart
+      ? 'what was created stays: hypr ps -a shows it, hypr down removes it'
+      : 'what was started goes on: hypr ps shows it, hypr down ends it',
+    cause,
+  });
 
 const upDetached = async ({ invocation, stack, project, loaded, options }: AttachedUp): Promise<number> => {
   const { context, flags } = invocation;
@@ -113,7 +118,7 @@ const upDetached = async ({ invocation, stack, project, loaded, options }: Attac
     await stack.up(project, options, upEvents(renderer, flags), context.interrupts.signal);
     await tellMovedPorts(invocation, stack, loaded, renderer);
   } catch (error) {
-    throw context.interrupts.signal.aborted ? interruptedUp(error) : error;
+    throw context.interrupts.signal.aborted && isAbort(error) ? interruptedUp(options.noStart, error) : error;
   } finally {
     renderer.close();
   }

@@ -20,6 +20,11 @@ export interface ModelOptions {
   readonly schedule?: (work: () => void, ms: number) => () => void;
 }
 
+interface Operation {
+  readonly name: string;
+  readonly since: number;
+}
+
 export const FRAME_MS = 33;
 export const FLOOD_FRAME_MS = 100;
 /** Lines per second above which frames are drawn less often. */
@@ -51,12 +56,11 @@ export class DashboardModel {
   readonly exits = new Exits();
   /** What is to run, by service. */
   plan: readonly PlannedService[] = [];
-  /** The operation under way, such as `up`, and since when. */
-  operation: string | undefined;
-  operationSince = 0;
   isWatching = false;
   ui: UiState;
   readonly keys: KeyTable;
+  /** Those under way: keys begin further ones before the first has ended. */
+  readonly #operations: Operation[] = [];
   readonly #schedule: (work: () => void, ms: number) => () => void;
   readonly #listeners = new Set<() => void>();
   readonly #rate: RateMeter;
@@ -70,6 +74,20 @@ export class DashboardModel {
     this.ui = { ...INITIAL_UI, ...options.ui };
     this.#rate = new RateMeter(options.now);
     this.#schedule = options.schedule ?? scheduleTimer;
+  }
+
+  /** The operation under way, such as `up`; of several the one that began last. */
+  get operation(): string | undefined {
+    return this.#operations.at(-1)?.name;
+  }
+
+  get operationSince(): number {
+    return this.#operations.at(-1)?.since ?? 0;
+  }
+
+  /** All operations under way, in the order in which they began. */
+  get operations(): string[] {
+    return this.#operations.map(({ name }) => name);
   }
 
   /** Log lines per second, of the last full second. */
@@ -161,17 +179,20 @@ export class DashboardModel {
     this.touch();
   }
 
-  beginOperation(name: string): void {
-    this.operation = name;
-    this.operationSince = this.now();
+  /** Returns what ends it. */
+  beginOperation(name: string): () => void {
+    const operation = { name, since: this.now() };
+    this.#operations.push(operation);
     this.progress.clear();
     this.parts.clear();
     this.touch();
-  }
-
-  endOperation(): void {
-    this.operation = undefined;
-    this.touch();
+    return () => {
+      const index = this.#operations.indexOf(operation);
+      if (index >= 0) {
+        this.#operations.splice(index, 1);
+        this.touch();
+      }
+    };
   }
 
   /** Notifies the listeners with the next frame. */

@@ -126,6 +126,28 @@ describe('parsing and errors', () => {
     expect(context.fake.closed).toBe(1);
     expect(context.stderr.text).toContain('what was started goes on: hypr ps shows it, hypr down ends it');
   });
+
+  test('an interrupt of create does not speak of anything that was started', async () => {
+    const context = fakeContext();
+    context.fake.onUp = async () => {
+      context.interrupts.fire();
+      context.interrupts.signal.throwIfAborted();
+    };
+    expect(await run(context, 'create')).toBe(130);
+    expect(context.stderr.text).toContain('what was created stays: hypr ps -a shows it, hypr down removes it');
+    expect(context.stderr.text).not.toContain('started');
+  });
+
+  test('a failure after an interrupt is told as it is', async () => {
+    const context = fakeContext();
+    context.fake.onUp = async () => {
+      context.interrupts.fire();
+      throw new HyprError('HYPR_DISK_FULL', 'no space for web');
+    };
+    await run(context, 'up -d');
+    expect(context.stderr.text).toContain('no space for web');
+    expect(context.stderr.text).not.toContain('what was started goes on');
+  });
 });
 
 describe('which stack is meant', () => {

@@ -22,13 +22,13 @@ const setUp = () => {
   const clock = { now: NOW };
   const model = new DashboardModel({ stack: 'shop', now: () => clock.now, schedule: () => () => {} });
   model.plan = planOf(project, [], {});
-  model.beginOperation('up');
+  const endUp = model.beginOperation('up');
   const progress = (id: string, status: 'working' | 'done', text: string, extra = {}) =>
     model.apply({ type: 'progress', time: clock.now, progress: { id, status, text, ...extra } });
   const build = (event: BuildEvent) => model.apply({ type: 'build', time: clock.now, service: 'api', event });
   const draw = (columns = 120, rows = 14) =>
     drawScreen(model, look(columns, rows)).map((line) => line.replace(/\u001b\]8;;[^\u001b]*\u001b\\/g, '').trimEnd());
-  return { model, clock, progress, build, draw };
+  return { endUp, model, clock, progress, build, draw };
 };
 
 describe('a first up', () => {
@@ -80,12 +80,24 @@ describe('a first up', () => {
   });
 });
 
+describe('operations that overlap', () => {
+  test('are each under way until they end themselves', () => {
+    const { model, clock } = setUp();
+    clock.now += 5000;
+    const endStop = model.beginOperation('stop');
+    expect([model.operation, model.operationSince, model.operations]).toEqual(['stop', NOW + 5000, ['up', 'stop']]);
+    endStop();
+    endStop();
+    expect([model.operation, model.operationSince, model.operations]).toEqual(['up', NOW, ['up']]);
+  });
+});
+
 describe('a crash loop', () => {
   test('keeps its exit code, is in trouble also while it runs, and its ends are in the log', () => {
-    const { model, clock, draw } = setUp();
+    const { model, clock, draw, endUp } = setUp();
     const web = (extra: Parameters<typeof replica>[0] extends infer R ? Partial<R> : never, action: 'die' | 'start') =>
       model.apply({ type: 'replica', time: clock.now, action, replica: replica({ service: 'web', ...extra }) });
-    model.endOperation();
+    endUp();
     model.plan = [];
     web({ state: 'restarting', exitCode: 3, restarts: 8, finishedAt: NOW }, 'die');
     expect(draw()[1]).toMatch(/^› ✗ web-1 restarting exit 3 ×8 +│/);

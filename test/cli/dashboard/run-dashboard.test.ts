@@ -75,6 +75,25 @@ describe('the dashboard from start to end', () => {
     );
   });
 
+  test('d while one service is stopped does not advise to bring up the rest', async () => {
+    const context = onTerminal();
+    let stopping = () => {};
+    const begun = new Promise<void>((resolve) => {
+      stopping = resolve;
+    });
+    context.fake.onVerb = (_verb, _onEvent, signal) => {
+      stopping();
+      return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+    };
+    const done = run(context, 'up');
+    await listening(context, done);
+    context.stdin.write('s');
+    await begun;
+    context.stdin.write('d');
+    expect(await done).toBe(0);
+    expect(context.stderr.text).toMatch(/^stop was not finished and was called off with the dashboard\. What runs goes on\n/);
+  });
+
   test('keys that come in one piece with the d do nothing', async () => {
     const context = onTerminal();
     const done = run(context, 'up');

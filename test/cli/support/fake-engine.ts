@@ -131,7 +131,7 @@ export class FakeEngine {
   written = '';
   /** What `up` and the verbs do beyond being recorded. */
   onUp: (onEvent: (event: EngineEvent) => void, signal?: AbortSignal) => Promise<void> = async () => {};
-  onVerb: (verb: string, onEvent: (event: EngineEvent) => void) => Promise<void> = async () => {};
+  onVerb: (verb: string, onEvent: (event: EngineEvent) => void, signal?: AbortSignal) => Promise<void> = async () => {};
 
   call(name: string): Call | undefined {
     return this.calls.find((call) => call.name === name);
@@ -291,9 +291,9 @@ export class FakeEngine {
         await this.onUp(onEvent, signal);
       },
       down: async (project, options) => this.#record('down', project, options),
-      verb: async (verb, project, options, onEvent) => {
+      verb: async (verb, project, options, onEvent, signal) => {
         this.#record(verb, project, options);
-        await this.onVerb(verb, onEvent);
+        await this.onVerb(verb, onEvent, signal);
       },
       plan: async (project, options) => {
         this.#record('plan', project, options);

@@ -227,6 +227,8 @@ describe('a process that is a machine', () => {
     ['its fence, which becomes QEMU', true, ['/p/machine', '--keep', '3', '--', file, ...args]],
     ['what reads its files', false, ['less', '/p/qemu-system-x86_64', 'hypr-shop-db-1']],
     ['a search by its command line', false, ['pgrep', '-f', 'qemu-system-x86_64 -name hypr-shop-db-1 -S']],
+    ['a search for its files', false, ['find', '/home/me/.hypr', '-name', 'hypr-*']],
+    ['a search for its files below a folder of QEMU', false, ['find', '/p/qemu-system-x86_64', '-name', 'hypr-*']],
     ['a machine of somebody else', false, ['qemu-system-x86_64', '-name', 'guest', '-S']],
   ])('is known by its words: %s', (_, isOne, words) => {
     expect(isMachineCommand(words)).toBe(isOne);
