@@ -4,7 +4,7 @@ import { eventMessage } from '../../engine/docker/shapes/event.ts';
 import { familiarName, imageRepository } from '../../engine/docker/shapes/names.ts';
 import type { RecordedEvent } from '../../engine/model/events.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
-import { writeOut } from '../core/output.ts';
+import { warn, writeOut } from '../core/output.ts';
 import { checkServices, isWithoutFile, withStack } from '../core/project.ts';
 import { compileFilters, hasLabel, type Judges } from '../format/filters.ts';
 import { compileTemplate, unescapeFormat } from '../format/go-template.ts';
@@ -31,7 +31,8 @@ const printEvents = async (invocation: Invocation, stack: string | undefined, fo
   const print = printerOf(format, stack !== undefined);
   const { signal } = context.interrupts;
   const objects = await (await context.engine()).openObjects();
-  for await (const event of objects.events({ since, until, signal })) {
+  const onNotice = stack === undefined ? (message: string) => warn(context.stderr, message) : undefined;
+  for await (const event of objects.events({ since, until, signal, onNotice })) {
     const isMeant = stack === undefined || (event.stack === stack && (args.length === 0 || args.includes(event.service)));
     if (isMeant && matches(event)) {
       await writeOut(context.stdout, print(withShownImage(event)));
@@ -50,7 +51,9 @@ const stackOf = async (invocation: Invocation): Promise<string | undefined> => {
   const { args, viaCompose } = invocation;
   try {
     return await withStack(invocation, async (stack, project) => {
-      checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
+      // Also tells of a supervisor that is older than the record, and starts one where machines run that nobody watches.
+      const running = await servicesOf(stack);
+      checkServices(args, project ? { ...project.services, ...project.disabledServices } : running);
       return stack.name;
     });
   } catch (error) {

@@ -8,7 +8,7 @@ import { runtimeDir } from '../../base/paths.ts';
 import { parseDuration } from '../../compose/model/units.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { Flags } from '../core/flags.ts';
-import { say } from '../core/output.ts';
+import { say, warn } from '../core/output.ts';
 
 /** `serve`: docker's Engine API on a unix socket, in the foreground, until Ctrl-C or until nobody needs it. */
 export const runServe: Handler = async ({ context, flags }) => {
@@ -23,6 +23,7 @@ export const runServe: Handler = async ({ context, flags }) => {
     idleMs: idle === undefined ? undefined : durationOf(idle),
     passed: takePassedSocket(),
     onListening,
+    onNotice: (message: string): void => warn(context.stderr, message),
     rest: portOf(flags, 'rest'),
     metrics: portOf(flags, 'metrics'),
     onPort: (what: string, url: string, file: string): void => say(context, `${what}: ${url} (token: ${file})`),

@@ -38,6 +38,14 @@ export const checkSupervisors = async (signal?: AbortSignal): Promise<DoctorChec
   };
 };
 
+/** Tells, in one message, of supervisors that another version of hypr has started: an older one may record no events. Never throws. */
+export const tellOtherVersions = async (onNotice: (message: string) => void, signal?: AbortSignal): Promise<void> => {
+  const check = await checkSupervisors(signal).catch(() => undefined);
+  if (check?.status === 'warn') {
+    onNotice(`events of older supervisors may be missing: ${check.detail}; ${check.fix}`);
+  }
+};
+
 const stackNames = (): string[] => {
   const store = openStateReader(homePaths().database);
   try {

@@ -34,7 +34,12 @@ export const openObjects = (paths: HomePaths = homePaths()): ObjectApi => {
     volumes: () => read(listVolumes),
     networks: () => read(listNetworks),
     replicas: (reference) => read((state) => findReplicas(state, reference, paths)),
-    events: (options) => followEvents(paths.events, options),
+    events: (options) => {
+      if (options.onNotice !== undefined) {
+        void tellOtherVersions(options.onNotice, options.signal);
+      }
+      return followEvents(paths.events, options);
+    },
     recordEvent: (event) => recordEvent(paths.events, event),
     ...networkCommands(paths),
     renameReplica: (id, name) => renameReplica(paths, id, name),
@@ -104,6 +109,9 @@ const findReplicas = (state: StateReader, reference: string | undefined, paths: 
     };
   });
 };
+
+const tellOtherVersions = async (onNotice: (message: string) => void, signal: AbortSignal): Promise<void> =>
+  (await import('./check-supervisors.ts')).tellOtherVersions(onNotice, signal);
 
 /** A service in the machine of another has that one's name for itself. */
 const hostOf = ({ hostname, domainname }: ReplicaSpec): Pick<ReplicaSpec, 'hostname' | 'domainname'> => ({ hostname, domainname });

@@ -5,6 +5,7 @@ import { whenAborted } from '../../base/abort.ts';
 import { logger } from '../../base/log.ts';
 import { afterLong } from '../../base/long-timer.ts';
 import { hyprHome, runtimeDir } from '../../base/paths.ts';
+import { tellOtherVersions } from '../client/check-supervisors.ts';
 import type { ServeDockerOptions } from '../model/command-options.ts';
 import { sweepBuildFolders } from './buildkit/build-folders.ts';
 import { type HttpServer, listen, listenOn } from './http/listen.ts';
@@ -33,6 +34,9 @@ export const serveDocker = async (options: ServeDockerOptions, signal: AbortSign
     server = passed === undefined ? await listen(socket, find, onConnections) : await listenOn(passed, find, onConnections);
     more = await servePorts(host, options);
     options.onListening(socket);
+    if (options.onNotice !== undefined) {
+      void tellOtherVersions(options.onNotice, signal);
+    }
     idle.see(0);
     await Promise.race([whenAborted(signal), idle.over]);
   } finally {

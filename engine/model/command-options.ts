@@ -155,6 +155,8 @@ export interface ServeDockerOptions {
   /** Ends after so many milliseconds in which nobody was connected and no program ran. */
   readonly idleMs: number | undefined;
   readonly onListening: (socket: string) => void;
+  /** What the user should know: stacks whose supervisors are of another version. */
+  readonly onNotice?: (message: string) => void;
   /** Ports of 127.0.0.1 for the JSON API and for metrics; undefined: none. */
   readonly rest?: number | undefined;
   readonly metrics?: number | undefined;

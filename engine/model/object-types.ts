@@ -143,6 +143,8 @@ export interface ObjectApi {
     readonly since?: number | undefined;
     readonly until?: number | undefined;
     readonly signal: AbortSignal;
+    /** Told, in one message, of supervisors of another version of hypr, which may record nothing. */
+    readonly onNotice?: ((message: string) => void) | undefined;
   }): AsyncIterable<RecordedEvent>;
   /** Adds what was done to something that no supervisor has. Never throws. */
   recordEvent(event: RecordedEvent): void;

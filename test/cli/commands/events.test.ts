@@ -83,6 +83,21 @@ test('events › docker’s filters and templates', async () => {
   expect((await type('events --filter nonsense=1')).err).toContain("invalid filter 'nonsense'");
 });
 
+test('events › looks at the stack’s supervisor, which may be older than the record or gone, and of all stacks asks for notices', async () => {
+  const made = fakeContext();
+  let looks = 0;
+  Object.defineProperty(made.fake, 'replicas', {
+    get: () => {
+      looks += 1;
+      return [web];
+    },
+  });
+  await run(made, 'events --until 0s');
+  expect(looks).toBe(1);
+  expect(made.fake.call('events')?.args[0]).toMatchObject({ onNotice: undefined });
+  expect((await type('system events --until 0s')).asked).toMatchObject({ onNotice: expect.any(Function) });
+});
+
 test('events › of the stack alone, in docker compose’s words and without its labels', async () => {
   const { out } = await type('compose events web -f event=start');
   expect(out).toMatch(

@@ -9,7 +9,7 @@ import { homePaths } from '../../../base/paths.ts';
 import { BYTES_TYPE } from '../../../engine/api/byte-codec.ts';
 import { CallError, fromCallError } from '../../../engine/api/call-error.ts';
 import { END, envelope } from '../../../engine/api/envelope.ts';
-import { checkSupervisors } from '../../../engine/client/check-supervisors.ts';
+import { checkSupervisors, tellOtherVersions } from '../../../engine/client/check-supervisors.ts';
 import { SupervisorLink } from '../../../engine/client/link/supervisor-link.ts';
 import { StackClient } from '../../../engine/client/stack-client.ts';
 import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
@@ -204,10 +204,17 @@ describe('a supervisor of another version', () => {
       detail: `that of shop is of hypr 0.0.9; this is ${VERSION}`,
       fix: expect.stringContaining('kill 77'),
     });
+    const notices: string[] = [];
+    await tellOtherVersions((message) => notices.push(message));
+    expect(notices).toEqual([
+      expect.stringMatching(/^events of older supervisors may be missing: that of shop is of hypr 0\.0\.9; this is \S+; kill 77 /),
+    ]);
     const same = await serve([], 'end', { ...INFO, version: VERSION }, { replicas: [] }, (message) => told.push(message));
     recordStack();
     await same.ps();
     expect(told).toHaveLength(1);
+    await tellOtherVersions((message) => notices.push(message));
+    expect(notices).toHaveLength(1);
     expect(await checkSupervisors()).toMatchObject({ status: 'ok', detail: `1 runs, of this hypr (${VERSION})` });
   });
 

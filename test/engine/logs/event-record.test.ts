@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -43,13 +43,48 @@ describe('the record of events', () => {
 
   test('goes on with what happens, each event once and in order, and ends at a later time', async () => {
     recordEvent(folder, event('before', 1000));
-    const following = read({ since: 1, until: Date.now() + 300 });
+    const following = read({ since: 1, until: Date.now() + 60_000 }, 3);
+    const short = read({ since: 1, until: Date.now() + 100 });
     const onlyNew = read({}, 2);
     recordEvent(folder, event('one'));
     await new Promise((resolve) => setTimeout(resolve, 50));
     recordEvent(folder, event('two'));
     expect(await onlyNew).toEqual(['one', 'two']);
     expect(await following).toEqual(['before', 'one', 'two']);
+    expect((await short)[0]).toBe('before');
+  });
+
+  test('tells all of the past since 0, and only what comes without a time', async () => {
+    recordEvent(folder, event('before', 1000));
+    const all = read({ since: 0 }, 2);
+    const onlyNew = read({}, 1);
+    recordEvent(folder, event('after'));
+    expect(await all).toEqual(['before', 'after']);
+    expect(await onlyNew).toEqual(['after']);
+  });
+
+  test('tells nothing more after the abort, nor of before in its last reading', async () => {
+    for (const id of ['a', 'b', 'c']) {
+      recordEvent(folder, event(id, 1000));
+    }
+    expect(await read({ since: 1 }, 1)).toEqual(['a']);
+    const late = read({ since: Date.now() - 1000, until: Date.now() + 200 });
+    recordEvent(folder, event('long ago', 1000));
+    expect(await late).toEqual([]);
+  });
+
+  test('is made room for on a full disk: the older file goes', () => {
+    mkdirSync(folder);
+    writeFileSync(join(folder, '1.jsonl'), 'x\n'.repeat(1000));
+    // Has space for nothing.
+    symlinkSync('/dev/full', join(folder, '2.jsonl'));
+    expect(() => recordEvent(folder, event('one'))).not.toThrow();
+    expect(readdirSync(folder)).toEqual(['2.jsonl']);
+  });
+
+  test('with a past end needs no folder, and makes none', async () => {
+    expect(await read({ since: 1, until: 1000 })).toEqual([]);
+    expect(() => statSync(folder)).toThrow('ENOENT');
   });
 
   test('is bounded: the oldest go, and a follower misses nothing while files change', async () => {
@@ -69,7 +104,7 @@ describe('the record of events', () => {
 
   test('passes over a torn line, and keeps of labels that are too long the name', async () => {
     recordEvent(folder, event('first', 1));
-    appendFileSync(join(folder, '1.jsonl'), '{"time":1,"ty\nnull\n[]\n{}\n');
+    appendFileSync(join(folder, '1.jsonl'), 'null\n[]\n{}\n\n{"time":1,"ty');
     recordEvent(folder, event('large', 2, 'x'.repeat(1_000_000)));
     expect(await read({ until: 3 })).toEqual(['first', 'large']);
     expect(statSync(join(folder, '1.jsonl')).size).toBeLessThan(2000);
