@@ -130,9 +130,11 @@ export class StackClient implements Stack {
   async *logs(options: LogsOptions, signal?: AbortSignal): AsyncIterable<LogRecord> {
     const api = await this.#supervisorIfRunning();
     if (api === undefined) {
-      const vms = (await this.#store()).vms(this.name);
+      const store = await this.#store();
+      const vms = store.vms(this.name);
+      const stackCreatedAt = store.stack(this.name)?.createdAt;
       const sources = vms.map(({ name, service, number, createdAt }) => ({ replica: name, service, number, createdAt }));
-      yield* readMerged(openLogStore(`${this.#paths.logs}/${this.name}`), sources, options);
+      yield* readMerged(openLogStore(`${this.#paths.logs}/${this.name}`), sources, { ...options, stackCreatedAt });
       return;
     }
     try {

@@ -10,19 +10,20 @@ export interface LogSource {
   readonly createdAt?: number;
 }
 
+interface MergeOptions extends LogsOptions, Pick<ReadOptions, 'onRead'> {
+  /** When the stack itself was created: also with `earlier` nothing is told of a removed stack of that name. */
+  readonly stackCreatedAt?: number | undefined;
+}
+
 /** Reads the logs of the chosen replicas, and of those that are chosen by name and are gone, merged by time. Each file is already in order, so this merges and does not sort. */
-export async function* readMerged(
-  logs: LogStore,
-  sources: readonly LogSource[],
-  options: LogsOptions & Pick<ReadOptions, 'onRead'>,
-): AsyncIterable<LogRecord> {
+export async function* readMerged(logs: LogStore, sources: readonly LogSource[], options: MergeOptions): AsyncIterable<LogRecord> {
   const chosen = [...sources, ...(await goneSources(logs, sources, options))].filter((source) => isChosen(source, options));
   const heads = await Promise.all(
     chosen.map(async (source) => {
       const iterator = logs
         .read(source.replica, source.service, {
           ...options,
-          createdAt: options.earlier === true ? undefined : source.createdAt,
+          createdAt: options.earlier === true ? earliest(source, options) : source.createdAt,
         })
         [Symbol.asyncIterator]();
       return { iterator, next: await iterator.next() };
@@ -41,6 +42,10 @@ export async function* readMerged(
     first.next = await first.iterator.next();
   }
 }
+
+/** A replica may be older than its stack's record, which a repair writes anew. */
+const earliest = ({ createdAt }: LogSource, { stackCreatedAt }: MergeOptions): number | undefined =>
+  createdAt === undefined || stackCreatedAt === undefined ? undefined : Math.min(createdAt, stackCreatedAt);
 
 /** Logs that are asked for by the name of a replica that was removed: a one-off, one of a larger scale, one of a stack that is down. */
 const goneSources = async (logs: LogStore, sources: readonly LogSource[], { services }: LogsOptions): Promise<LogSource[]> => {

@@ -133,6 +133,11 @@ export class StackSupervisor {
     };
   }
 
+  /** When the stack was recorded; undefined before its first `up`. */
+  createdAt(): number | undefined {
+    return this.#options.store.stack(this.#options.stack)?.createdAt;
+  }
+
   project(): Project | undefined {
     return this.#options.store.stack(this.#options.stack)?.project;
   }

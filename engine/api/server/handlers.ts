@@ -85,7 +85,7 @@ const logRecords = (supervisor: StackSupervisor, options: LogsOptions, signal: A
   const { logs, bus } = supervisor;
   const sources = () => logSources(supervisor);
   if (!options.follow) {
-    return readMerged(logs, sources(), options);
+    return readMerged(logs, sources(), { ...options, stackCreatedAt: supervisor.createdAt() });
   }
   const goesOn = () => supervisor.goesOn((row) => isChosen({ replica: row.name, service: row.service, number: row.number }, options));
   return followLogs({ logs, bus, sources, settle: () => supervisor.settleLogs(), goesOn, options }, signal);

@@ -177,3 +177,19 @@ test('a replica is chosen by its name, one that is gone too; without names only 
   expect(await read()).toHaveLength(3);
   expect(await read('../web-1')).toEqual([]);
 });
+
+test('what a stack of that name printed before it was removed is not told as earlier lines', async () => {
+  const store = openLogStore(dir);
+  const runs = { removed: 1_000, replaced: 3_000, now: 5_000 };
+  for (const [text, run] of Object.entries(runs)) {
+    const writer = await store.writer('db-1', 'db');
+    await writer.begin(run, { resumed: false });
+    writer.write({ stream: 'stdout', data: Buffer.from(`${text}\n`), time: run, offset: 0 });
+    await writer.close();
+  }
+  const source = { replica: 'db-1', service: 'db', number: 1, createdAt: 5_000 };
+  const read = (more: object) => collect(readMerged(store, [source], { ...options, ...more }));
+  expect(await read({ earlier: true, stackCreatedAt: 2_000 })).toEqual(['db-1 stdout replaced', 'db-1 stdout now']);
+  expect(await read({ earlier: true, stackCreatedAt: 9_000 })).toEqual(['db-1 stdout now']);
+  expect(await read({ stackCreatedAt: 2_000 })).toEqual(['db-1 stdout now']);
+});
