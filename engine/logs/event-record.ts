@@ -28,7 +28,7 @@ import type { RecordedEvent } from '../model/events.ts';
 
 const log = logger('events');
 
-/** Two files of this size: some ten thousand events. */
+/** Two files of this size: some thousand events. */
 const MOST_BYTES = 2 * 1024 * 1024;
 /** Labels come from images. */
 const LONGEST_LINE = 64 * 1024;

@@ -137,7 +137,7 @@ export interface ObjectApi {
   replicas(reference?: string): ReplicaDetail[];
   /**
    * What happened in this home between two times, and then what happens, until `until` or the abort: in order, each once. With neither time,
-   * what happens from now on. The record has the newest ten thousand or so.
+   * what happens from now on. The record keeps the newest 2 to 4 MiB.
    */
   events(options: {
     readonly since?: number | undefined;
