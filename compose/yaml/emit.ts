@@ -212,7 +212,8 @@ const emitLiteral = (text: string, indent: number): string => {
   const lines = text.split('\n');
   const trailing = /\n*$/.exec(text)?.[0].length ?? 0;
   const chomp = trailing === 0 ? '-' : trailing === 1 && text !== '\n' ? '' : '+';
-  const hint = /^[\n ]/.test(text) ? '2' : '';
+  // Go's writer has it for a blank at the very beginning only; after empty lines its text would be read back without its blanks.
+  const hint = /^\n* /.test(text) ? '2' : '';
   const body = (trailing === 0 ? lines : lines.slice(0, -1)).map((line) => (line === '' ? '' : ' '.repeat(indent) + line));
   return `|${hint}${chomp}\n${body.join('\n')}`;
 };

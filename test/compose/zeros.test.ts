@@ -18,6 +18,14 @@ describe('zero and nothing are values', () => {
     expect(await failure(`services: {a: {image: x, ports: [${port}]}}\n`)).toMatchObject({ message: expect.stringContaining('no port 0') });
   });
 
+  test('a text that begins with an empty line is written as compose writes it, and read back', async () => {
+    const config = { services: { a: { image: 'x', environment: { A: '\n{a}\n', B: '\n  b\n', C: '\n' } } } };
+    const cwd = await projectFolder({ 'compose.yaml': JSON.stringify(config) });
+    const { stdout } = await runConfig({ cwd, env: {} });
+    expect(stdout).toContain('      A: |\n\n        {a}\n');
+    expect((await load(stdout)).project.services.a?.environment).toEqual(config.services.a.environment);
+  });
+
   test('a profile without a name is on unless another one is asked for', async () => {
     const text = "services: {a: {image: x, profiles: ['']}, b: {image: x}}\n";
     const named = async (options: object) => Object.keys((await load(text, options)).project.services);
