@@ -25,7 +25,7 @@ const refuseMissingOwners = (project: Project, services: readonly string[], stat
   for (const name of services) {
     const owner = machineOwner(project, name);
     if (owner !== undefined && !services.includes(owner) && !state.vms(project.name).some(({ service }) => service === owner)) {
-      throw new HyprError('COMPOSE_INVALID', `cannot share network namespace with service ${owner}: container missing`, {
+      throw new HyprError('STACK_NOT_RUNNING', `cannot share network namespace with service ${owner}: container missing`, {
         path: ['services', name, 'network_mode'],
         hint: `start it as well: leave --no-deps out, or first: hypr up -d ${owner}`,
       });

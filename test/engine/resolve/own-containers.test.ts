@@ -76,7 +76,7 @@ describe('container:NAME of a container of the same project', () => {
     const services: Record<string, Service> = { app: { network_mode: 'container:vpn' }, gateway: { container_name: 'vpn' } };
     expect(refusal(services)).toBeUndefined();
     expect(refusal(services, ['app'])).toMatchObject({
-      code: 'COMPOSE_INVALID',
+      code: 'STACK_NOT_RUNNING',
       message: 'cannot share network namespace with service gateway: container missing',
       path: ['services', 'app', 'network_mode'],
     });
