@@ -305,6 +305,8 @@ needs(missingTmux()).describe('one sitting at the dashboard', () => {
     async (variables, name) => {
       await up(`${variables} `);
       await until(/web-1 +up/);
+      // While it goes on, `d` says that it is called off.
+      await untilGone('[+] up');
       const colours = (await terminal.screen({ colours: true })).join('\n');
       if (name === 'no-color') {
         expect(colours).not.toMatch(/\u001b\[3[0-7]m/);
