@@ -21,7 +21,8 @@ export type ReplicaOperation = ReplicaTarget &
     | { readonly type: 'create' | 'start'; readonly part?: Part }
     /** Turns the machine on and prepares it; the workload starts later. Does not wait for dependencies. */
     | { readonly type: 'boot' }
-    | { readonly type: 'stop'; readonly timeout: number | undefined; readonly part?: Part }
+    /** `oneOffHooks`: a one-off runs its `pre_stop` hooks, too, which only `down` asks for. */
+    | { readonly type: 'stop'; readonly timeout: number | undefined; readonly part?: Part; readonly oneOffHooks?: true }
     | { readonly type: 'kill'; readonly signal: number }
     /** Writes the memory of a paused machine to disk; the machine stays. */
     | { readonly type: 'save' }

@@ -87,7 +87,7 @@ const endReplica = (input: { plan: PlanBuilder; goal: StopGoal; replica: Observe
   const { plan, goal, replica, after } = input;
   const stopped =
     needsStop(replica.state) || (goal.saysStopped === true && hasEnded(replica))
-      ? [plan.add({ type: 'stop', ...targetOf(replica), timeout: goal.timeout }, goal.cause, after)]
+      ? [plan.add({ type: 'stop', ...targetOf(replica), timeout: goal.timeout, ...hooksOf(goal, replica) }, goal.cause, after)]
       : [];
   if (!goal.remove) {
     return stopped;
@@ -96,6 +96,10 @@ const endReplica = (input: { plan: PlanBuilder; goal: StopGoal; replica: Observe
   const volumes = goal.removeAnonymous || replica.spec.autoRemove !== undefined ? 'remove' : 'keep';
   return [plan.add({ type: 'remove', ...targetOf(replica), volumes }, goal.cause, stopped.length > 0 ? stopped : after)];
 };
+
+/** `docker stop` of a one-off runs no hooks, `compose down` does. */
+const hooksOf = (goal: StopGoal, replica: ObservedReplica): { oneOffHooks?: true } =>
+  replica.oneOff && goal.includeOneOffs ? { oneOffHooks: true } : {};
 
 /** Services ordered so that dependents come before what they depend on. */
 const dependentsFirst = (project: Project | undefined, services: ReadonlySet<string>): string[] => {

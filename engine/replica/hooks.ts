@@ -34,7 +34,7 @@ export const runPostStart = async (replica: Replica, context: HookContext, signa
  * SERVICE_FAILED, and the replica runs on. The remaining hooks are skipped once the replica has ended.
  */
 export const runPreStop = async (replica: Replica, context: HookContext, signal: AbortSignal): Promise<void> => {
-  const hooks = replica.row.oneOff ? [] : (replica.row.spec.hooks?.preStop ?? []);
+  const hooks = replica.row.spec.hooks?.preStop ?? [];
   if (hooks.length === 0) {
     return;
   }

@@ -1,7 +1,9 @@
+import { neverAborts } from '../../base/abort.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { RunOptions } from '../model/types.ts';
+import { type HookContext, runPostStart } from '../replica/hooks.ts';
 import { hasLeft } from '../replica/parts/status.ts';
 import type { Replica } from '../replica/replica.ts';
 import { describeOneOff, type OneOff, refuseTakenName } from '../resolve/one-off.ts';
@@ -9,7 +11,7 @@ import { describeOneOff, type OneOff, refuseTakenName } from '../resolve/one-off
 const log = logger('one-offs');
 
 /** What one-offs need from their stack. */
-export interface OneOffStack {
+export interface OneOffStack extends HookContext {
   readonly replicas: Map<string, Replica>;
   /** Executes a plan that contains the one-off, which is then booted but not started. */
   readonly bringUp: (project: Project, oneOff: OneOff, signal: AbortSignal) => Promise<void>;
@@ -72,6 +74,14 @@ export class OneOffs {
     } finally {
       this.#promised.delete(name);
     }
+  }
+
+  /**
+   * Runs the `post_start` hooks of what `start` started, beside its workload; they go on without the client. Throws SERVICE_FAILED
+   * for the first that fails, also because the workload ended before it did.
+   */
+  runHooks(replica: Replica): Promise<void> {
+    return runPostStart(replica, this.#stack, neverAborts());
   }
 
   /** `--rm`: removes the replica, and a stack that was made for it with its last replica. Never rejects; concurrent calls share one removal. */

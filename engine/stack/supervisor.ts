@@ -105,6 +105,8 @@ export class StackSupervisor {
       onSettled: () => this.isIdle && this.onIdle(),
     });
     this.oneOffs = new OneOffs({
+      logs: this.logs,
+      bus: this.bus,
       replicas: this.replicas,
       bringUp: (project, oneOff, signal) => this.#bringUp('run', { project, options: oneOffUpOptions(oneOff.options), oneOff }, signal),
       busy: (work) => this.#operations.keepBusy(work),

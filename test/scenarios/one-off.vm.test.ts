@@ -27,6 +27,12 @@ services:
     environment: { A: "1", B: "2" }
     ports: ["80"]
     depends_on: { db: { condition: service_healthy } }
+  hooked:
+    image: busybox
+    profiles: [hooks]
+    post_start: [{ command: [sh, -c, 'echo hook output; echo made by the hook > /made; exit $$CODE'], environment: { CODE: "\${CODE:-0}" } }]
+    pre_stop: [{ command: [sh, -c, 'echo leaving > /kept/said'] }]
+    volumes: [./kept:/kept]
 `,
     });
   });
@@ -48,6 +54,19 @@ services:
     expect(run.code).toBe(127);
     expect(run.stderr).toContain('"nonsense": executable file not found');
     expect((await stack.ps()).find((replica) => replica.Name === 'broken')).toMatchObject({ State: 'exited', ExitCode: 127 });
+  });
+
+  test('run: post_start hooks beside the workload, which a failed one fails; pre_stop hooks by down only', async () => {
+    mkdirSync(join(stack.dir, 'kept'), { recursive: true });
+    const waits = ['sh', '-c', 'until test -s /made; do sleep 0.1; done; sleep 1; cat /made'];
+    expect(await stack.run(['run', '--rm', '-T', 'hooked', ...waits])).toMatchObject({ code: 0, stdout: 'made by the hook\n' });
+    const failed = await stack.run(['run', '--rm', '-T', 'hooked', ...waits], { env: { CODE: '3' } });
+    expect(failed).toMatchObject({ code: 1, stdout: 'made by the hook\n' });
+    expect(failed.stderr).toContain('hooked hook exited with status 3');
+    const aside = { env: { COMPOSE_PROJECT_NAME: 'oneoff-hooks' } };
+    await stack.must(['run', '-d', 'hooked', 'sleep', '1d'], aside);
+    await stack.must(['down', '--remove-orphans'], aside);
+    expect(readFileSync(join(stack.dir, 'kept', 'said'), 'utf8')).toBe('leaving\n');
   });
 
   test('attach: input, output and the end of a service', async () => {

@@ -53,17 +53,34 @@ async function* runOneOff(run: {
     if (signal.aborted) {
       throw error;
     }
-    const event = eventMessage({ type: 'error', time: Date.now(), error: toHyprError(error).toJSON() });
-    yield create(RunOutputSchema, { output: { case: 'event', value: event } });
-    yield create(RunOutputSchema, { output: { case: 'exitCode', value: replica.row.exitCode || 1 } });
+    yield* failed(error, replica.row.exitCode || 1);
     return;
   }
+  const fault = supervisor.oneOffs.runHooks(replica).then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  );
   if (options.detach) {
     tap.close();
     yield create(RunOutputSchema, { output: { case: 'started', value: replica.run?.process?.pid ?? 0 } });
+    const hook = await fault;
+    if (hook !== undefined) {
+      yield* failed(hook.error, 1);
+    }
     return;
   }
   for await (const output of carryWorkload({ supervisor, replica, tap, messages: run.messages, signal })) {
-    yield create(RunOutputSchema, { output });
+    const hook = output.case === 'exitCode' && output.value === 0 ? await fault : undefined;
+    if (hook !== undefined) {
+      yield* failed(hook.error, 1);
+    } else {
+      yield create(RunOutputSchema, { output });
+    }
   }
+}
+
+function* failed(error: unknown, exitCode: number): Iterable<RunOutput> {
+  const event = eventMessage({ type: 'error', time: Date.now(), error: toHyprError(error).toJSON() });
+  yield create(RunOutputSchema, { output: { case: 'event', value: event } });
+  yield create(RunOutputSchema, { output: { case: 'exitCode', value: exitCode } });
 }

@@ -102,7 +102,9 @@ const executeOperation = async ({ context, operation, bootTurn, signal }: Execut
         // A one-off with --rm that has ended in the meantime.
         return;
       }
-      await runPreStop(replica, context.replicaContext, signal);
+      if (!replica.row.oneOff || operation.oneOffHooks) {
+        await runPreStop(replica, context.replicaContext, signal);
+      }
       const graceMs = operation.timeout === undefined ? replica.row.spec.stopGraceMs : operation.timeout * 1000;
       return replica.stop({ graceMs, byUser: true });
     }
