@@ -31,13 +31,16 @@ export const loadProject = async (options: LoadOptions): Promise<LoadedProject> 
   const { tree, name, found } = await loadTree(options, warnings);
   const locate = locator(tree);
   const profiles = found.profiles;
+  const owners = (project: Project) => (options.dependOnContainers === true ? dependOnContainers(project) : project);
   const steps: Array<(project: Project) => Project | Promise<Project>> = [
     (project) => applyProfiles(project, profiles),
-    (project) => (options.dependOnContainers === true ? dependOnContainers(project) : project),
+    owners,
     (project) => check(options, () => checkConsistency(project, locate), project),
     (project) => (options.builds === true ? check(options, () => checkBuildCircle(project, locate), project) : project),
     (project) => (options.consistency === false ? project : alignReplicas(project)),
     (project) => selectServices(project, options.services ?? [], { profiles }),
+    // Naming a service may have switched its profile on, after those that join its container were looked at.
+    owners,
     (project) => (options.allResources === true ? project : dropUnused(project)),
     (project) => (options.resolveEnv === false ? project : resolveEnvFiles(project, { cwd: options.cwd, locate, signal: options.signal })),
     (project) =>

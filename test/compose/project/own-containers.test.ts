@@ -72,6 +72,20 @@ services:
     },
   );
 
+  test.each(['db', 'db other'])('is there first where its profile is switched on by naming it beside who joins it: %s', async (names) => {
+    const file = `
+name: shop
+services:
+  db: {image: b, profiles: [tools]}
+  other: {image: c, profiles: [tools], container_name: other}
+  web: {image: a, network_mode: 'container:shop-db-1', volumes_from: ['container:other']}
+`;
+    const { project } = await load(file, { dependOnContainers: true, services: ['web', ...names.split(' ')] });
+    expect(Object.keys(project.services.web?.depends_on ?? {})).toEqual(names.split(' '));
+    const alone = await load(file, { dependOnContainers: true, services: ['web'] });
+    expect(alone.project.services.web?.depends_on).toBeUndefined();
+  });
+
   test('of a service whose profile stays off is not needed by one whose profile is switched on', async () => {
     const file = `
 name: shop
