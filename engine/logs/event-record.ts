@@ -89,7 +89,9 @@ export async function* followEvents(folder: string, { since, until, signal }: Fo
   const watcher = isOver() ? undefined : watchRecord(folder, changes);
   const leave = onAbort(signal, () => changes.end());
   const stop = until === undefined ? () => {} : afterLong(Math.max(0, until - Date.now()), () => changes.end());
-  const isMeant = ({ time }: RecordedEvent): boolean => time >= (since ?? 0) && (until === undefined || time <= until);
+  // One `since` that is still to come leaves out the past and nothing else, as in docker.
+  const from = Math.min(since ?? 0, Date.now());
+  const isMeant = ({ time }: RecordedEvent): boolean => time >= from && (until === undefined || time <= until);
   try {
     const reader = new RecordReader(folder, since === undefined && until === undefined);
     for (let isLast = false; ; ) {

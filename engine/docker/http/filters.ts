@@ -1,4 +1,4 @@
-import { parseDuration } from '../../../compose/model/units.ts';
+import { readMoment } from '../../../base/moment.ts';
 import { ApiError, notHere } from './errors.ts';
 import type { Query } from './query.ts';
 
@@ -79,21 +79,11 @@ const OF_BUILD_RECORDS = ['id', 'parent', 'type', 'description', 'inuse', 'share
 
 /** A filter `until` in milliseconds since the epoch: a duration before now, seconds since the epoch, or a time as in RFC 3339. Throws 400. */
 export const untilOf = (value: string): number => {
-  const fail = (): never => {
+  const moment = readMoment(value, Date.now());
+  if (moment === undefined) {
     throw new ApiError(400, `invalid filter 'until': "${value}" is neither a duration nor a time`);
-  };
-  if (/^\d+(\.\d+)?$/.test(value)) {
-    return Number(value) * 1000;
   }
-  if (/^\d{4}-\d\d-\d\d/.test(value)) {
-    const time = Date.parse(value);
-    return Number.isNaN(time) ? fail() : time;
-  }
-  try {
-    return /^\d/.test(value) ? Date.now() - parseDuration(value) : fail();
-  } catch {
-    return fail();
-  }
+  return moment;
 };
 
 /** `KEY` or `KEY=VALUE`. */

@@ -1,3 +1,4 @@
+import { readMoment, readUnixTime } from '../../../base/moment.ts';
 import { ApiError } from './errors.ts';
 
 /** The query of a request. */
@@ -35,14 +36,17 @@ export class Query {
     return value === undefined ? undefined : Number(value);
   }
 
-  /** Seconds since the epoch, with a fraction or as RFC 3339; gives milliseconds. */
+  /**
+   * A time of docker's API, in milliseconds: seconds since the epoch with a fraction; RFC 3339 as well, which docker's clients make seconds of.
+   * 0 is the beginning of time, not none. Throws 400.
+   */
   moment(name: string): number | undefined {
     const value = this.text(name);
-    if (value === undefined || value === '0') {
+    if (value === undefined) {
       return undefined;
     }
-    const time = /^\d+(\.\d+)?$/.test(value) ? Number(value) * 1000 : Date.parse(value);
-    if (Number.isNaN(time)) {
+    const time = readUnixTime(value) ?? (/^\d{4}-/.test(value) ? readMoment(value, 0) : undefined);
+    if (time === undefined) {
       throw new ApiError(400, `${name} is not a time: "${value}"`);
     }
     return time;

@@ -114,7 +114,9 @@ export const streamsOf = (query: Query, raw: boolean): Streams => {
 const sendLogs = async (host: Host, { params, query, reply, signal, version }: Call): Promise<void> => {
   const detail = host.find(params.id ?? '');
   const streams = streamsOf(query, detail.spec.process.tty);
-  const options = { follow: query.bool('follow'), since: query.moment('since'), until: query.moment('until'), tail: tailOf(query) };
+  // For logs docker takes an `until` of 0 for none.
+  const until = query.text('until') === '0' ? undefined : query.moment('until');
+  const options = { follow: query.bool('follow'), since: query.moment('since'), until, tail: tailOf(query) };
   const sink = reply.stream(outputType(streams.raw, version));
   await writeLogs(host, detail, { options, signal }, (record) =>
     writeOutput(sink, streams, { stream: record.stream, data: lineOf(record, query.bool('timestamps')) }),

@@ -3,6 +3,7 @@ import type { UsageRow } from '../../model/types.ts';
 import { DOCKER_API_VERSION, DOCKER_VERSION, VERSION } from '../../model/version.ts';
 import { ApiError } from '../http/errors.ts';
 import { compileFilters, hasLabel, type Judges } from '../http/filters.ts';
+import type { Query } from '../http/query.ts';
 import type { Call, Handler, Routes } from '../http/router.ts';
 import { OLDEST } from '../http/router.ts';
 import type { Host } from '../machines/host.ts';
@@ -144,7 +145,7 @@ const isOfImage = (image: string, value: string): boolean =>
 
 const streamEvents = async (host: Host, { query, reply, signal }: Call): Promise<void> => {
   const matches = compileFilters(query, EVENT_JUDGES);
-  const [since, until] = [query.moment('since'), query.moment('until')];
+  const [since, until] = [eventTime(query, 'since'), eventTime(query, 'until')];
   if (since !== undefined && until !== undefined && since > until) {
     throw new ApiError(400, `\`since\` time (${query.text('since')}) cannot be after \`until\` time (${query.text('until')})`);
   }
@@ -155,6 +156,12 @@ const streamEvents = async (host: Host, { query, reply, signal }: Call): Promise
     }
   }
   sink.end();
+};
+
+/** The second before 1970 is docker's word for none. */
+const eventTime = (query: Query, name: string): number | undefined => {
+  const time = query.moment(name);
+  return time !== undefined && time >= -1000 && time < 0 ? undefined : time;
 };
 
 const diskUsage = async (host: Host, { query, reply }: Call): Promise<void> => {

@@ -39,9 +39,17 @@ export class FakeHost {
         this.asked.push(['addFiles', id, files.map(({ path, content }) => [path, Buffer.from(content).toString()])]);
       },
     };
+    const recorded = (what: string) => (options: { since?: number; until?: number }) => {
+      this.asked.push([what, options.since, options.until]);
+      return [];
+    };
     return {
       objects,
-      events: { tell: () => {}, follow: async function* () {} },
+      events: {
+        tell: () => {},
+        follow: recorded('events'),
+      },
+      withStack: async (_: string, work: (stack: unknown) => Promise<unknown>) => work({ logs: recorded('logs') }),
       letGo: () => {},
       find: (name: string) => {
         const found = this.replicas.find(({ status }) => status.name === name);

@@ -85,7 +85,13 @@ describe('a query', () => {
   test('has times in seconds and as dates', () => {
     expect(queryOf({ since: '1700000000.5' }).moment('since')).toBe(1_700_000_000_500);
     expect(queryOf({ since: '2023-11-14T22:13:20Z' }).moment('since')).toBe(1_700_000_000_000);
-    expect(() => queryOf({ since: 'now' }).moment('since')).toThrow(/not a time/);
+    expect(queryOf({ since: '0' }).moment('since')).toBe(0);
+    expect(queryOf({ since: '-5' }).moment('since')).toBe(-5000);
+    expect(queryOf({ since: '2023-11-14T22:13:20.123456789+01:00' }).moment('since')).toBe(1_699_996_400_123);
+    expect(queryOf({ since: '' }).moment('since')).toBeUndefined();
+    for (const since of ['now', '10m', 'May 1', '1.', '.5', '2024-02-30']) {
+      expect(() => queryOf({ since }).moment('since'), since).toThrow(/not a time/);
+    }
     expect(() => queryOf({ t: 'x' }).int('t')).toThrow(/number/);
   });
 });

@@ -18,6 +18,8 @@ beforeEach(() => {
 });
 
 const DAY = 86_400_000;
+const machine = (state: 'running' | 'exited', spec: object = { process: {} }) =>
+  ({ status: { id: 'a1', name: 'web', state, labels: {}, image: 'busybox' }, spec }) as unknown as ReplicaDetail;
 const volume = (name: string, extra: Partial<VolumeDetail> = {}): VolumeDetail => ({
   name,
   stack: '',
@@ -89,8 +91,6 @@ describe('images/prune and build/prune', () => {
 });
 
 describe('containers/{id}/update', () => {
-  const machine = (state: 'running' | 'exited', spec: object = {}) =>
-    ({ status: { id: 'a1', name: 'web', state, labels: {}, image: 'busybox' }, spec }) as unknown as ReplicaDetail;
   const update = async (request: object, state: 'running' | 'exited' = 'exited') => {
     const fake = new FakeHost({ replicas: [machine(state)] });
     const answer = await ask(fake, 'POST', '/containers/web/update', [Buffer.from(JSON.stringify(request))]);
@@ -149,5 +149,25 @@ describe('files into a container that has not run yet', () => {
     await expect(ask(fake, 'PUT', '/containers/made/archive?path=/', [gzipSync(tar).subarray(0, 30)])).rejects.toThrow();
     await expect(ask(fake, 'PUT', '/containers/made/archive?path=/', [tar.subarray(0, 400)])).rejects.toThrow(/middle of a header/);
     expect(fake.asked).toEqual([]);
+  });
+});
+
+describe('since and until', () => {
+  const asked = async (path: string): Promise<unknown> => {
+    const fake = new FakeHost({ replicas: [machine('running')] });
+    await ask(fake, 'GET', path);
+    return fake.asked;
+  };
+
+  test('of logs: 0 is the beginning for since, none for until', async () => {
+    expect(await asked('/containers/web/logs?stdout=1&since=0&until=0')).toEqual([['logs', 0, undefined]]);
+    expect(await asked('/containers/web/logs?stdout=1&until=0.000000001')).toEqual([['logs', undefined, 1e-6]]);
+  });
+
+  test('of events: 0 is the beginning for both, the second before it is none', async () => {
+    expect(await asked('/events?since=0')).toEqual([['events', 0, undefined]]);
+    expect(await asked('/events?since=0&until=0')).toEqual([['events', 0, 0]]);
+    expect(await asked('/events?since=-1&until=-1')).toEqual([['events', undefined, undefined]]);
+    await expect(asked('/events?since=1&until=0')).rejects.toMatchObject({ status: 400 });
   });
 });
