@@ -21,7 +21,7 @@ export const homePaths = (home: string = hyprHome()) => ({
   /** Writable layers and per-replica files: `machines/<stack>/<name>`. */
   machines: join(home, 'machines'),
   logs: join(home, 'logs'),
-  /** What happened, for `events` (engine/logs/event-record.ts). */
+  /** What happened, for `events` (engine/logs/record). */
   events: join(home, 'events'),
   cache: join(home, 'cache'),
   locks: join(home, 'locks'),

@@ -5,15 +5,16 @@ import { HyprError } from '../../base/errors.ts';
 import { diskUsage } from '../../base/host/disk-usage.ts';
 import { diskError } from '../../base/host/files.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
-import { serviceConfigHash } from '../../compose/config/config-hash.ts';
-import { followEvents, recordEvent } from '../logs/event-record.ts';
+import { followEvents } from '../logs/record/follow-events.ts';
+import { recordEvent } from '../logs/record/record-event.ts';
 import type { ObjectApi, PruneVolumes, ReplicaDetail, VolumeDetail } from '../model/object-types.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
 import { ANONYMOUS_LABEL, refuseBadVolumeName } from '../model/volume-name.ts';
 import { replicaStatus } from '../replica/parts/status.ts';
 import { discardVolume } from '../resources/discard-volume.ts';
 import { matchingVms } from '../state/matching-vms.ts';
-import type { StackRow, VmRow, VolumeRow } from '../state/records.ts';
+import { composeHash, isStandalone } from '../state/project-labels.ts';
+import type { VmRow, VolumeRow } from '../state/records.ts';
 import { openStateReader, openStateStore, type StateReader } from '../state/store.ts';
 import { addFiles, renameReplica } from './changes/change-replica.ts';
 import { updateReplica } from './changes/update-replica.ts';
@@ -100,7 +101,7 @@ const findReplicas = (state: StateReader, reference: string | undefined, paths: 
       status: replicaStatus(vm, state.leases(vm.stack)),
       spec: owner === undefined ? vm.spec : { ...vm.spec, ...hostOf(owner.spec) },
       requestLabels: stack?.project.services[vm.service]?.labels ?? {},
-      configHash: composeHash(stack, vm),
+      configHash: composeHash(stack, vm.service) ?? vm.configHash,
       pid: vm.machine?.process.pid,
       logPath: join(paths.logs, vm.stack, `${vm.name}.jsonl`),
       ...(owner === undefined ? {} : { machineOf: owner.id }),
@@ -115,15 +116,6 @@ const tellOtherVersions = async (onNotice: (message: string) => void, signal: Ab
 
 /** A service in the machine of another has that one's name for itself. */
 const hostOf = ({ hostname, domainname }: ReplicaSpec): Pick<ReplicaSpec, 'hostname' | 'domainname'> => ({ hostname, domainname });
-
-const isStandalone = (stack: StackRow | undefined, vm: VmRow): boolean =>
-  stack !== undefined && stack.files.length === 0 && Object.keys(stack.project.services).length === 1 && !vm.oneOff;
-
-/** docker compose's hash of its service, as `config --hash` prints it; hypr's own where the model is not known any more. */
-const composeHash = (stack: StackRow | undefined, vm: VmRow): string => {
-  const service = stack?.project.services[vm.service];
-  return service === undefined ? vm.configHash : serviceConfigHash(service);
-};
 
 /** Creates a folder rather than a disk, because several machines can mount a folder; who will mount it is not known yet. */
 const createVolume = async (paths: HomePaths, name: string, labels: Readonly<Record<string, string>>): Promise<void> => {

@@ -4,7 +4,6 @@ import { HyprError } from '../../base/errors.ts';
 import { traced } from '../../base/trace/trace.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { EventBus } from '../logs/bus.ts';
-import { keepEvents } from '../logs/keep-events.ts';
 import { lastLinesOf } from '../logs/last-lines.ts';
 import { type LogStore, openLogStore } from '../logs/logs.ts';
 import { noteRun } from '../logs/new-run.ts';
@@ -37,6 +36,7 @@ import { startAgainOnNetwork } from './network-loss.ts';
 import { OneOffs } from './one-offs.ts';
 import { Operations } from './operations/operation-queue.ts';
 import type { OperationContext } from './operations/operations.ts';
+import { recordStack } from './record-stack.ts';
 import { recoverStack } from './recover.ts';
 import { type PlanRun, runPlan, runSuspend } from './run-plan.ts';
 import { forgetStack } from './stack-record.ts';
@@ -70,6 +70,7 @@ export class StackSupervisor {
   readonly #operations: Operations;
   readonly #changes: Changes;
   readonly #policies: PeerPolicies;
+  readonly #stopRecording: () => void;
   /** Called when no replica and no operation runs. */
   onIdle: () => void = () => {};
 
@@ -77,7 +78,7 @@ export class StackSupervisor {
     const { stack, store, platform } = options;
     this.#options = options;
     this.logs = openLogStore(join(platform.paths.logs, stack));
-    keepEvents(this.bus, { folder: platform.paths.events, stack });
+    this.#stopRecording = recordStack(this.bus, { stack, store, folder: platform.paths.events });
     const refusals = new Refusals({ bus: this.bus, serviceOf: (name) => this.replicas.get(name)?.row.service });
     this.networks = new StackNetworks({
       stack,
@@ -309,6 +310,7 @@ export class StackSupervisor {
     await this.names.release();
     await Promise.allSettled([...this.replicas.values()].map((replica) => replica.release()));
     this.networks.release();
+    this.#stopRecording();
   }
 }
 

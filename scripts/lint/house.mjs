@@ -48,6 +48,7 @@ export const ROOMS = {
       'state',
       'resolve',
       'logs',
+      'logs/record',
       'machine',
       'resources',
       'images',

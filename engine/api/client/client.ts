@@ -55,8 +55,6 @@ const callsOver = (connections: Connections) => {
     verb: serverStream<pb.VerbRequestJson, pb.EventJson>('Verb'),
     ps: unary<pb.PsRequestJson, pb.PsResponseJson>('Ps'),
     events: serverStream<pb.EventsRequestJson, pb.EventJson>('Events'),
-    /** The same; the supervisor does not stay for it. */
-    eventsPassive: serverStream<pb.EventsRequestJson, pb.EventJson>('Events?passive'),
     logs: serverStream<pb.LogsRequestJson, pb.LogRecordJson>('Logs'),
     exec: bothStream<ExecInput, ExecOutput>('Exec'),
     run: bothStream<RunInput, RunOutput>('Run'),

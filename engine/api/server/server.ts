@@ -10,7 +10,10 @@ import { type ApiMethods, serveBytes } from './byte-streams.ts';
 /** The first bytes of every HTTP/2 connection (RFC 9113, section 3.4). */
 const HTTP2_PREFACE = Buffer.from('PRI * HTTP/2.0');
 
-/** Whoever holds the directory of names listens to all stacks, and none of them goes on for that; nor for whoever only looks on. */
+/**
+ * Whoever holds the directory of names listens to all stacks, and none of them goes on for that; nor for whoever only looks on. `Events?passive`
+ * is what commands before the home's record of events ask for (engine/logs/record); those of today do not.
+ */
 const PASSIVE: readonly string[] = ['Names', 'Events?passive'].map((call) => `/${Supervisor.typeName}/${call}`);
 
 /** Pages served for GET requests besides the API, by path. */

@@ -1,5 +1,6 @@
-import type { RecordedEvent, ReplicaStatus } from '../../model/events.ts';
-import type { ObjectApi } from '../../model/types.ts';
+import type { RecordedEvent } from '../../model/events.ts';
+import type { ObjectApi, ReplicaDetail } from '../../model/types.ts';
+import { labelsOf } from '../shapes/container.ts';
 import { familiarName } from '../shapes/names.ts';
 
 /** What is done through docker's API to an object, with its attributes as docker has them. */
@@ -41,9 +42,9 @@ const dockerEvent = (event: RecordedEvent): RecordedEvent => {
     : { ...event, attributes: { ...event.attributes, image: familiarName(image) } };
 };
 
-export const containerEvent = (action: string, replica: ReplicaStatus, more: Readonly<Record<string, string>> = {}): ApiEvent => ({
+export const containerEvent = (action: string, detail: ReplicaDetail, more: Readonly<Record<string, string>> = {}): ApiEvent => ({
   type: 'container',
   action,
-  id: replica.id,
-  attributes: { ...replica.labels, image: replica.image, name: replica.name, ...more },
+  id: detail.status.id,
+  attributes: { ...labelsOf(detail), image: detail.status.image, name: detail.status.name, ...more },
 });

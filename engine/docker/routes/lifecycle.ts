@@ -147,7 +147,7 @@ const rename = async (host: Host, { params, query, reply }: Call): Promise<void>
     return host.objects.renameReplica(detail.status.id, name);
   });
   const [renamed] = host.objects.replicas(detail.status.id);
-  host.events.tell(containerEvent('rename', renamed?.status ?? detail.status, { oldName: `/${detail.status.name}` }));
+  host.events.tell(containerEvent('rename', renamed ?? detail, { oldName: `/${detail.status.name}` }));
   reply.empty(204);
 };
 

@@ -173,7 +173,7 @@ const createExec = async (host: Host, { params, body, reply }: Call): Promise<vo
 
 // Without the command, which docker tells: what is recorded must not have the passwords that are in some.
 const tell = (host: Host, detail: ReplicaDetail, action: string, { id }: ExecRecord, more: Record<string, string> = {}): void =>
-  host.events.tell(containerEvent(action, detail.status, { execID: id, ...more }));
+  host.events.tell(containerEvent(action, detail, { execID: id, ...more }));
 
 const startExec = async (host: Host, { params, body, reply, signal, version }: Call): Promise<void> => {
   const record = host.execs.need(params.id ?? '');

@@ -29,7 +29,7 @@ const update = async (host: Host, { params, body, reply }: Call): Promise<void> 
   }
   await host.objects.updateReplica(detail.status.id, wanted);
   const [updated = detail] = host.objects.replicas(detail.status.id);
-  host.events.tell(containerEvent('update', updated.status));
+  host.events.tell(containerEvent('update', updated));
   reply.json({ Warnings: warningsOf(request) });
 };
 

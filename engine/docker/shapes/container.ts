@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { sharedNetworkKey } from '../../model/network-key.ts';
 import type { NetworkDetail, ReplicaDetail } from '../../model/types.ts';
+import { projectLabels } from '../../state/project-labels.ts';
 import { stateWord } from './status.ts';
 
 type ReplicaMount = ReplicaDetail['spec']['mounts'][number];
@@ -148,17 +149,10 @@ const healthcheckOf = (health: NonNullable<ReplicaDetail['spec']['health']>): Re
 };
 
 /** The user's labels and, unless it stands alone, those that docker compose adds. */
-export const labelsOf = ({ status, stack, configHash, standalone }: ReplicaDetail): Record<string, string> =>
-  standalone
-    ? { ...status.labels }
-    : {
-        ...status.labels,
-        'com.docker.compose.config-hash': configHash,
-        'com.docker.compose.container-number': String(status.number),
-        'com.docker.compose.oneoff': status.oneOff ? 'True' : 'False',
-        'com.docker.compose.project': stack,
-        'com.docker.compose.service': status.service,
-      };
+export const labelsOf = ({ status, stack, configHash, standalone }: ReplicaDetail): Record<string, string> => ({
+  ...status.labels,
+  ...(standalone ? {} : projectLabels({ ...status, stack, configHash })),
+});
 
 const signalName = (number: number): string =>
   Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? String(number);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { NO_COMPOSE_FILE } from '../../../compose/files/file-names.ts';
-import { recordedEvent } from '../../../engine/logs/keep-events.ts';
+import { recordedEvent } from '../../../engine/logs/record/keep-events.ts';
 import type { RecordedEvent, Refusal, ReplicaAction, ReplicaStatus } from '../../../engine/model/events.ts';
 import { fakeContext, run } from '../support/fake-context.ts';
 import { NOW, replica } from '../support/fake-engine.ts';
@@ -20,9 +20,13 @@ const refusal: Refusal = {
 const web = replica({ service: 'web', name: 'shop-web-1', labels: { tier: 'web', 'com.docker.compose.service': 'web' }, exitCode: 3 });
 
 const told = (action: ReplicaAction, machine: ReplicaStatus = web, time = NOW, stack = 'shop'): RecordedEvent[] =>
-  [recordedEvent({ type: 'replica', time, action, replica: machine }, stack)].filter((event) => event !== undefined);
+  [recordedEvent({ type: 'replica', time, action, replica: machine }, { stack, projectLabels: () => ({}) })].filter(
+    (event) => event !== undefined,
+  );
 const refused = (of: Refusal): RecordedEvent[] =>
-  [recordedEvent({ type: 'refusal', time: NOW, refusal: of }, 'shop')].filter((event) => event !== undefined);
+  [recordedEvent({ type: 'refusal', time: NOW, refusal: of }, { stack: 'shop', projectLabels: () => ({}) })].filter(
+    (event) => event !== undefined,
+  );
 
 const RECORD: readonly RecordedEvent[] = [
   ...told('start', web, NOW - 60_000),

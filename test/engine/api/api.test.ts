@@ -35,6 +35,8 @@ interface Served {
   readonly leaving: readonly Leaving[];
 }
 
+const CONNECT_JSON = { 'content-type': 'application/connect+json' };
+
 const serve = async (): Promise<Served> => {
   const stack = openTestStack();
   const socket = join(stack.dir, 'api.sock');
@@ -474,13 +476,17 @@ describe('plain JSON over HTTP/1.1 on the same socket', () => {
   });
 
   test('who only listens is no client, neither while it is there nor when it leaves', async () => {
-    const { api, stack, server, left, leaving } = await serve();
-    const listens = new AbortController();
-    const listening = collect(api.rpc.eventsPassive({}, { signal: listens.signal })).catch(() => []);
+    const { api, stack, server, left, leaving, socket } = await serve();
+    const listening = http.request({
+      socketPath: socket,
+      method: 'POST',
+      path: `/${Supervisor.typeName}/Events?passive`,
+      headers: CONNECT_JSON,
+    });
+    listening.on('error', () => {}).end(Buffer.from('\0\0\0\0\x02{}'));
     await left;
     expect([server.connections, leaving]).toEqual([0, ['listener']]);
-    listens.abort();
-    await listening;
+    listening.destroy();
     await expect.poll(() => leaving).toEqual(['listener', 'listener']);
     await api.rpc.info({});
     api.close();

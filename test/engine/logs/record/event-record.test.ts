@@ -2,11 +2,12 @@ import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { EventBus } from '../../../engine/logs/bus.ts';
-import { followEvents, recordEvent } from '../../../engine/logs/event-record.ts';
-import { keepEvents } from '../../../engine/logs/keep-events.ts';
-import type { RecordedEvent } from '../../../engine/model/events.ts';
-import { replica } from '../../cli/support/fake-engine.ts';
+import { EventBus } from '../../../../engine/logs/bus.ts';
+import { followEvents } from '../../../../engine/logs/record/follow-events.ts';
+import { keepEvents } from '../../../../engine/logs/record/keep-events.ts';
+import { recordEvent } from '../../../../engine/logs/record/record-event.ts';
+import type { RecordedEvent } from '../../../../engine/model/events.ts';
+import { replica } from '../../../cli/support/fake-engine.ts';
 
 let folder = '';
 beforeEach(() => {
@@ -118,12 +119,14 @@ describe('the record of events', () => {
 
   test('gets what a stack’s supervisor tells, without what docker has not', async () => {
     const bus = new EventBus();
-    keepEvents(bus, { folder, stack: 'shop' });
+    const over = keepEvents(bus, { folder, stack: 'shop', projectLabels: () => ({ 'com.docker.compose.project': 'shop' }) });
     const machine = replica({ service: 'web', exitCode: 7, labels: { a: 'b' } });
     for (const action of ['create', 'start', 'update', 'listening', 'die'] as const) {
       bus.emit({ type: 'replica', action, replica: machine });
     }
     bus.emit({ type: 'warning', message: 'nothing of docker’s' });
+    over();
+    bus.emit({ type: 'replica', action: 'destroy', replica: machine });
     const found: RecordedEvent[] = [];
     for await (const each of followEvents(folder, { until: Date.now(), signal: new AbortController().signal })) {
       found.push(each);
@@ -133,6 +136,9 @@ describe('the record of events', () => {
       ['start', 'shop', 'web'],
       ['die', 'shop', 'web'],
     ]);
-    expect(found.at(-1)?.attributes).toEqual({ a: 'b', exitCode: '7', image: machine.image, name: machine.name });
+    expect(found.at(-1)?.attributes).toEqual({
+      ...{ a: 'b', exitCode: '7', image: machine.image, name: machine.name },
+      'com.docker.compose.project': 'shop',
+    });
   });
 });

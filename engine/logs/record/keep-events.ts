@@ -1,19 +1,24 @@
-import type { EngineEvent, RecordedEvent } from '../model/events.ts';
-import type { EventBus } from './bus.ts';
-import { recordEvent } from './event-record.ts';
+import type { EngineEvent, RecordedEvent, ReplicaStatus } from '../../model/events.ts';
+import type { EventBus } from '../bus.ts';
+import { recordEvent } from './record-event.ts';
 
-/** Records what happens to the machines of a stack, as long as its supervisor runs. */
-export const keepEvents = (bus: EventBus, { folder, stack }: { readonly folder: string; readonly stack: string }): void => {
+export interface EventSource {
+  readonly stack: string;
+  /** What docker compose would have written on a machine, beside its own labels. */
+  readonly projectLabels: (replica: ReplicaStatus) => Readonly<Record<string, string>>;
+}
+
+/** Records what happens to the machines of a stack, until the function that it gives is called. */
+export const keepEvents = (bus: EventBus, { folder, ...source }: EventSource & { readonly folder: string }): (() => void) =>
   bus.subscribe((event) => {
-    const recorded = recordedEvent(event, stack);
+    const recorded = recordedEvent(event, source);
     if (recorded !== undefined) {
       recordEvent(folder, recorded);
     }
   });
-};
 
 /** Undefined for those that docker has not and nobody waits for: `update` is a snapshot and `listening` is hypr's own. */
-export const recordedEvent = (event: EngineEvent, stack: string): RecordedEvent | undefined => {
+export const recordedEvent = (event: EngineEvent, { stack, projectLabels }: EventSource): RecordedEvent | undefined => {
   if (event.type === 'refusal') {
     const { replica, service, to, name, protocol, rule, count, total } = event.refusal;
     const attributes = {
@@ -33,11 +38,11 @@ export const recordedEvent = (event: EngineEvent, stack: string): RecordedEvent 
     type: 'container',
     action: action === 'health_status' ? `health_status: ${replica.health}` : action,
     id: replica.id,
-    attributes: { ...replica.labels, ...exit, image: replica.image, name: replica.name },
+    attributes: { ...replica.labels, ...projectLabels(replica), ...exit, image: replica.image, name: replica.name },
     stack,
     service: replica.service,
   };
 };
 
 /** docker has no such event of networks. */
-export const REFUSE = 'refuse';
+const REFUSE = 'refuse';
