@@ -7,6 +7,8 @@ export interface TreeEntry extends Omit<TarHeader, 'name' | 'type'> {
   readonly type: 'file' | 'dir' | 'symlink' | 'char' | 'block' | 'fifo';
   /** The same object for all names of one hard-linked file in a tree. */
   readonly identity: object;
+  /** A folder that the archive has no entry of, only something in it. */
+  readonly isImplied?: true;
 }
 
 export interface FileTree {

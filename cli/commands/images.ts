@@ -5,11 +5,13 @@ import { familiarName, imageRepository, shortId } from '../../engine/docker/shap
 import type { Image } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { throwFailures } from '../core/print-error.ts';
+import { IMAGE } from '../format/docker-types.ts';
 import { hasLabel, isYes } from '../format/filters.ts';
-import { compileTemplate } from '../format/go-template.ts';
+import { goView } from '../format/go-view.ts';
 import { formatListing } from '../format/output.ts';
 import { goTime } from '../format/time.ts';
 import { ago, humanSize } from '../format/units.ts';
+import { printObjects } from './print-objects.ts';
 
 const COLUMNS = { Repository: 'REPOSITORY', Tag: 'TAG', ID: 'IMAGE ID', CreatedSince: 'CREATED', Size: 'SIZE' };
 const WITH_DIGESTS = { Repository: 'REPOSITORY', Tag: 'TAG', Digest: 'DIGEST', ID: 'IMAGE ID', CreatedSince: 'CREATED', Size: 'SIZE' };
@@ -132,21 +134,7 @@ export const runTag: Handler = async ({ context, args }) => {
 };
 
 /** `hypr image inspect`: docker's keys, one JSON array. */
-export const runInspect: Handler = async ({ context, args, flags }) => {
-  const images = await (await context.engine()).openImages();
-  const results = await Promise.allSettled(args.map(async (name) => inspectImage(await images.inspect(name))));
-  const found = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-  const missing = results.find((result) => result.status === 'rejected');
-  const format = flags.string('format');
-  if (format === undefined || format === 'json') {
-    context.stdout.write(`${JSON.stringify(found, null, 4)}\n`);
-  } else {
-    const render = compileTemplate(format);
-    context.stdout.write(found.map((image) => `${render(image)}\n`).join(''));
-  }
-  if (missing !== undefined) {
-    // After those that were found, as docker: scripts read an empty list.
-    throw missing.reason;
-  }
-  return 0;
+export const runInspect: Handler = async (invocation) => {
+  const images = await (await invocation.context.engine()).openImages();
+  return printObjects(invocation, async (name) => goView(IMAGE, inspectImage(await images.inspect(name))));
 };

@@ -6,6 +6,8 @@ import { inspectVolume } from '../../engine/docker/shapes/volume.ts';
 import type { ObjectApi } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import { ambiguous } from '../core/machines.ts';
+import { CONTAINER, IMAGE, NETWORK, VOLUME } from '../format/docker-types.ts';
+import { goView } from '../format/go-view.ts';
 import { printObjects } from './print-objects.ts';
 
 const TYPES = ['container', 'image', 'network', 'volume'] as const;
@@ -47,12 +49,12 @@ const look = async (type: ObjectType, name: string, objects: ObjectApi, { contex
       if (found.length > 1) {
         throw ambiguous(name, found);
       }
-      return found[0] && inspectReplica(found[0]);
+      return found[0] && goView(CONTAINER, inspectReplica(found[0]));
     }
     case 'image': {
       const images = await (await context.engine()).openImages();
       try {
-        return inspectImage(await images.inspect(name));
+        return goView(IMAGE, inspectImage(await images.inspect(name)));
       } catch (error) {
         if (error instanceof HyprError && (error.code === 'IMAGE_NOT_FOUND' || error.code === 'IMAGE_REFERENCE')) {
           return undefined;
@@ -62,11 +64,11 @@ const look = async (type: ObjectType, name: string, objects: ObjectApi, { contex
     }
     case 'network': {
       const found = objects.networks().find((network) => network.name === name || (name.length >= 12 && network.id.startsWith(name)));
-      return found && inspectNetwork(found);
+      return found && goView(NETWORK, inspectNetwork(found));
     }
     case 'volume': {
       const found = objects.volumes().find((volume) => volume.name === name);
-      return found && inspectVolume(found);
+      return found && goView(VOLUME, inspectVolume(found));
     }
   }
 };

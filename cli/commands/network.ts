@@ -3,7 +3,9 @@ import { created, inspectNetwork } from '../../engine/docker/shapes/network.ts';
 import { networkNotFound } from '../../engine/model/network-key.ts';
 import type { NetworkDetail } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
+import { NETWORK } from '../format/docker-types.ts';
 import { compileFilters, hasLabel, isYes, labelText } from '../format/filters.ts';
+import { goView } from '../format/go-view.ts';
 import { formatListing } from '../format/output.ts';
 import { printObjects } from './print-objects.ts';
 
@@ -58,7 +60,7 @@ const rowOf = ({ id, name, internal, labels, subnet6, createdAt }: NetworkDetail
 
 export const runNetworkInspect: Handler = async (invocation) => {
   const networks = (await (await invocation.context.engine()).openObjects()).networks();
-  return printObjects(invocation, (name) => inspectNetwork(findNetwork(networks, name)));
+  return printObjects(invocation, (name) => goView(NETWORK, inspectNetwork(findNetwork(networks, name))));
 };
 
 /** By name, or by what an id begins with. Throws NOT_FOUND. */

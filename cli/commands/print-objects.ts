@@ -10,21 +10,28 @@ export const printObjects = async (
   find: (name: string) => unknown,
 ): Promise<number> => {
   const format = flags.string('format');
-  const render = format === undefined || format === '' || format === 'json' ? undefined : compileTemplate(format);
+  const print = printer(format);
   const found: unknown[] = [];
   let failure: { error: unknown } | undefined;
   for (const name of args) {
     try {
-      found.push(await find(name));
+      found.push(print.each(await find(name)));
     } catch (error) {
       failure ??= { error };
     }
   }
-  context.stdout.write(
-    render === undefined ? `${JSON.stringify(found, null, 4)}\n` : found.map((object) => `${render(object)}\n`).join(''),
-  );
+  context.stdout.write(print.all(found));
   if (failure !== undefined) {
     throw failure.error;
   }
   return 0;
+};
+
+/** What is printed of each object, and of all of them. */
+const printer = (format: string | undefined): { each(object: unknown): unknown; all(found: readonly unknown[]): string } => {
+  if (format === undefined || format === '' || format === 'json') {
+    return { each: (object) => object, all: (found) => `${JSON.stringify(found, null, format === 'json' ? 0 : 4)}\n` };
+  }
+  // A template that fits none of them leaves an empty line, which scripts of docker's expect.
+  return { each: compileTemplate(format), all: (found) => (found.length === 0 ? '\n' : found.map((line) => `${line}\n`).join('')) };
 };

@@ -5,7 +5,9 @@ import type { VolumeDetail } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { confirm } from '../core/confirm.ts';
 import { throwFailures } from '../core/print-error.ts';
+import { VOLUME } from '../format/docker-types.ts';
 import { compileFilters, hasLabel, isYes, labelJudges, labelText, parseLabels } from '../format/filters.ts';
+import { goView } from '../format/go-view.ts';
 import { formatListing } from '../format/output.ts';
 import { humanSize } from '../format/units.ts';
 import { printObjects } from './print-objects.ts';
@@ -49,7 +51,7 @@ export const runVolumeInspect: Handler = async (invocation) => {
     if (volume === undefined) {
       throw new HyprError('NOT_FOUND', `there is no volume ${name}`, { hint: 'see: hypr volume ls' });
     }
-    return inspectVolume(volume);
+    return goView(VOLUME, inspectVolume(volume));
   });
 };
 

@@ -1,3 +1,4 @@
+import { structFields } from './go-view.ts';
 import { bad } from './template-parse.ts';
 
 /** Functions of Go's text/template and of docker's formatter, by name. */
@@ -27,15 +28,22 @@ export const FUNCTIONS: Readonly<Record<string, (...args: unknown[]) => unknown>
   not: (value) => !isTrue(value),
 };
 
-/** How Go prints a value: lists as `[a b]`, maps as `map[k:v]`. */
+/** How Go prints a value: lists as `[a b]`, maps as `map[k:v]`, structs as `{a b}`, a nil pointer as `<nil>`. */
 export const toText = (value: unknown): string => {
-  if (value === undefined || value === null) {
+  if (value === undefined) {
     return '';
+  }
+  if (value === null) {
+    return '<nil>';
   }
   if (Array.isArray(value)) {
     return `[${value.map(toText).join(' ')}]`;
   }
   if (isRecord(value)) {
+    const fields = structFields(value);
+    if (fields !== undefined) {
+      return `{${fields.map((field) => toText(value[field])).join(' ')}}`;
+    }
     const parts = Object.keys(value).sort();
     return `map[${parts.map((key) => `${key}:${toText(value[key])}`).join(' ')}]`;
   }

@@ -1,4 +1,4 @@
-import { cleanPath, dirName, type FileTree, joinPath } from '../../context/tree.ts';
+import { baseName, cleanPath, dirName, type FileTree, joinPath } from '../../context/tree.ts';
 import type { Selection } from './copy-select.ts';
 import { LayerPlan, type PlanOptions } from './layer-plan.ts';
 import type { LayerItem } from './tar-write.ts';
@@ -57,11 +57,20 @@ const copySelection = (plan: LayerPlan, source: CopySource, selection: Selection
 const copyEntries = (plan: LayerPlan, source: CopySource, selection: Selection, base: string): void => {
   // Hard links are kept within one source, not between two.
   const identities = new Map<object, object>();
+  // Where each folder of the source goes: one that an archive has no entry of may be a link in the image, which is followed.
+  const folders = new Map([['', base]]);
   for (const { below, entry } of selection.entries) {
     if (base === '' && below === '') {
       continue;
     }
-    const path = below === '' ? base : joinPath(base, below);
+    const path = below === '' ? base : joinPath(folders.get(dirName(below)) ?? joinPath(base, dirName(below)), baseName(below));
+    if (source.unpack && entry.isImplied && plan.get(path)?.type === 'symlink') {
+      folders.set(below, plan.makeFolder(path));
+      continue;
+    }
+    if (entry.type === 'dir' && below !== '') {
+      folders.set(below, path);
+    }
     const identity = identities.get(entry.identity) ?? {};
     identities.set(entry.identity, identity);
     plan.put(path, { ...entry, identity }, { tree: source.tree, overwriteFolder: below !== '', replace: source.unpack ?? false });

@@ -76,6 +76,10 @@ export class LayerPlan {
       });
     }
     const existing = this.get(path)?.type;
+    if (entry.isImplied && options.replace) {
+      this.#putImplied(path, { existing, mtime: entry.mtime });
+      return;
+    }
     if (entry.type === 'dir' && existing !== undefined && existing !== 'dir' && !options.replace) {
       throw new StepFault(`cannot copy to non-directory: /${path}`);
     }
@@ -132,9 +136,26 @@ export class LayerPlan {
       current = joinPath(current, part);
       if (this.get(current) === undefined) {
         const { owner, epoch } = this.#options;
-        this.#set(current, { attributes: { ...FILE, ...ROOT, ...owner, type: 'dir', mode: 0o755, mtime: epoch } });
+        const { mode, gid } = this.#inherited(current);
+        this.#set(current, { attributes: { ...FILE, ...ROOT, gid, ...owner, type: 'dir', mode, mtime: epoch } });
       }
     }
+  }
+
+  /** A folder that an archive has no entry of: root's, whoever is to own the rest; one that is there stays as it is. */
+  #putImplied(path: string, { existing, mtime }: { existing: TreeEntry['type'] | undefined; mtime: number }): void {
+    if (existing !== undefined && existing !== 'dir') {
+      throw new StepFault(`cannot copy to non-directory: /${path}`);
+    }
+    if (existing === undefined) {
+      this.#set(path, { attributes: { ...FILE, ...ROOT, type: 'dir', mode: this.#inherited(path).mode, mtime } });
+    }
+  }
+
+  /** What mkdir(2) gives a new folder, which BuildKit leaves as it is: below a folder with the setgid bit that bit, and the group. */
+  #inherited(path: string): { mode: number; gid: number } {
+    const parent = this.#planned.get(dirName(path))?.attributes ?? this.#options.root.get(dirName(path));
+    return parent !== undefined && (parent.mode & SETGID) !== 0 ? { mode: 0o755 | SETGID, gid: parent.gid } : { mode: 0o755, gid: 0 };
   }
 
   #set(path: string, planned: Planned): void {
@@ -173,6 +194,7 @@ export class LayerPlan {
 
 const FILE = { type: 'file', link: '', size: 0, deviceMajor: 0, deviceMinor: 0, xattrs: NO_XATTRS } as const;
 const ROOT = { uid: 0, gid: 0 } as const;
+const SETGID = 0o2000;
 
 /** Drops overlayfs's own attributes, which do not belong to the file. */
 const keepXattrs = (entry: Pick<TreeEntry, 'xattrs'>): ReadonlyMap<string, Buffer> =>

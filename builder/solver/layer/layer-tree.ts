@@ -170,6 +170,7 @@ const toEntry = (path: string, { header, identity }: Node): TreeEntry => {
     deviceMinor,
     xattrs,
     identity,
+    ...(header === EMPTY_DIR ? { isImplied: true } : {}),
   };
 };
 

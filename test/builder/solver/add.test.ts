@@ -55,6 +55,40 @@ describe('ADD of archives', () => {
     expect([tree.get('x/d'), tree.get('x/d/e')]).toMatchObject([{ mtime: 315_619_200 }, { mtime: 315_619_200 }]);
   });
 
+  it('leaves folders that it has no entry of as the image has them, and follows links that are there instead', async () => {
+    const script =
+      'mkdir -p base/tmp base/usr/lib && chmod 1777 base/tmp && chgrp 5 base/tmp && ln -s usr/lib base/lib && tar -C base -cf base.tar .';
+    execFileSync('sh', ['-c', script], { cwd: shop.context });
+    execFileSync('sh', ['-c', 'mkdir -p tmp lib/sub && echo t > tmp/t && echo l > lib/sub/l && tar -cf more.tar tmp/t lib/sub/l'], {
+      cwd: shop.context,
+    });
+    const { tree } = await shop.build('FROM scratch\nADD base.tar /\nADD --chown=7:8 more.tar /\n');
+    expect(tree.get('tmp')).toMatchObject({ mode: 0o1777, uid: 0, gid: 5 });
+    expect(tree.get('lib')).toMatchObject({ type: 'symlink', link: 'usr/lib' });
+    expect(await tree.readText('usr/lib/sub/l')).toBe('l\n');
+    expect(tree.get('usr/lib/sub')).toMatchObject({ mode: 0o755, uid: 0, gid: 0 });
+    expect(tree.get('tmp/t')).toMatchObject({ uid: 7, gid: 8 });
+  });
+
+  it('makes folders below one with the setgid bit as mkdir does', async () => {
+    execFileSync(
+      'sh',
+      ['-c', 'mkdir -p g && chgrp 5 g && chmod 2775 g && tar -cf base.tar g && mkdir -p a/b && echo f > a/b/f && tar -cf deep.tar a/b/f'],
+      {
+        cwd: shop.context,
+      },
+    );
+    const lines = ['ADD base.tar /', 'ADD deep.tar /g/', 'COPY a/b/f /g/new/f', 'COPY --chown=7:8 a/b/f /g/own/f', 'WORKDIR /g/work'];
+    const { tree } = await shop.build(`FROM scratch\n${lines.join('\n')}\n`);
+    expect(['g/a', 'g/a/b', 'g/new', 'g/own', 'g/work'].map((path) => tree.get(path))).toMatchObject([
+      { mode: 0o2755, uid: 0, gid: 0 },
+      { mode: 0o2755, uid: 0, gid: 0 },
+      { mode: 0o2755, uid: 0, gid: 5 },
+      { mode: 0o2755, uid: 7, gid: 8 },
+      { mode: 0o2755, uid: 0, gid: 5 },
+    ]);
+  });
+
   it('never writes outside, and fails for a damaged one', async () => {
     const script =
       'import tarfile,io,sys\nt=tarfile.open(sys.argv[1],"w")\nfor n in ["../../up","/abs","a/../../b"]:\n  i=tarfile.TarInfo(n); i.size=1; t.addfile(i,io.BytesIO(b"x"))\nt.close()';

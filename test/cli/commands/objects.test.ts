@@ -323,6 +323,40 @@ describe('inspect', () => {
     expect((await type(`inspect -f ${template} shop-db-1`)).out).toEqual(text);
   });
 
+  test.each([
+    ['{{.Config.Healthcheck}} {{json .Config.Healthcheck}}', '<nil> null'],
+    ['{{.State.Health}}{{if .State.Health}} {{.State.Health.Status}}{{end}}', '<nil>'],
+    ['{{.HostConfig.RestartPolicy}} {{.HostConfig.RestartPolicy.Name}}', '{no 0} no'],
+    ['{{.NetworkSettings.Ports}} {{json .NetworkSettings.Ports}}', 'map[] {}'],
+    ['{{.Mounts}} {{json .Mounts}} {{len .Mounts}}', '[] [] 0'],
+    ['{{.HostConfig.Links}} {{json .HostConfig.Links}} {{range .HostConfig.Links}}x{{else}}none{{end}}', '[] null none'],
+    ['{{.HostConfig.PidMode}}|{{.HostConfig.OomScoreAdj}}|{{.HostConfig.PidsLimit}}|{{.Config.Entrypoint}}', '|0|<nil>|[]'],
+    ['{{.NetworkSettings.IPAddress}}|{{.HostConfig.LogConfig}}', '|{json-file map[]}'],
+    ['{{.HostConfig.NanoCPUs}} {{.HostConfig.DNS}} {{.ID}}', expect.stringMatching(/^0 \[\] [0-9a-f]{64}\n$/)],
+  ])('-f %s of one that has nothing of it, as docker prints it', async (template, text) => {
+    const { type } = await openShop();
+    const expected = typeof text === 'string' ? `${text}\n` : text;
+    expect((await type(`inspect -f '${template}' shop-web-1`)).out).toEqual(expected);
+  });
+
+  test.each([
+    ['{{.NetworkSettings.Ports}}', 'map[5432/tcp:[{127.0.0.1 15432}] 9000/tcp:[]]'],
+    ['{{range .Mounts}}{{.}}{{end}}', expect.stringMatching(/^\{volume shop_data \S+ \/data local z true\s*\}\n$/)],
+  ])('-f %s of one that has some, as docker prints it', async (template, text) => {
+    const { type } = await openShop();
+    const expected = typeof text === 'string' ? `${text}\n` : text;
+    expect((await type(`inspect -f '${template}' shop-db-1`)).out).toEqual(expected);
+  });
+
+  test('-f of a field within what is not there fails, after an empty line; the others are printed', async () => {
+    const { type } = await openShop();
+    const alone = await type("inspect -f '{{.State.Health.Status}}' shop-web-1");
+    expect(alone).toMatchObject({ code: 1, out: '\n' });
+    const both = await type("inspect -f '{{.State.Health.Status}}' shop-web-1 shop-db-1");
+    expect(both).toMatchObject({ code: 1, out: expect.stringMatching(/^(starting|healthy)\n$/) });
+    expect((await type('inspect --format json shop-web-1')).out).toMatch(/^\[\{"Id":"[^\n]+\]\n$/);
+  });
+
   test('by the beginning of an id, of any kind, or of one', async () => {
     const { type, stack } = await openShop();
     const { id } = stack.row('shop-web-1');
