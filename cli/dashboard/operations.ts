@@ -5,12 +5,30 @@ import type { ServiceVerb, UpOptions } from '../../engine/model/types.ts';
 import type { AttachedUp } from '../session/attached-up.ts';
 import { askWhy } from '../session/why.ts';
 import type { DashboardModel } from './state/model.ts';
+import { eventsSoFar } from './state/so-far.ts';
 
-/** What keys of the dashboard do to the stack. None of it ends the dashboard: what failed is told in its last row. */
+/** Operations that were under way when the dashboard was left, and go on without it. */
+export interface Unfinished {
+  /** In the order in which they began. */
+  readonly names: readonly string[];
+  /** Calls `onEvent` with how far they are, and with what comes from now on. */
+  follow(onEvent: (event: EngineEvent) => void): void;
+  /** Resolves when all have ended; rejects with the error of the first that failed. */
+  readonly done: Promise<void>;
+  callOff(reason: Error): void;
+}
+
+/**
+ * What keys of the dashboard do to the stack. None of it ends the dashboard: what failed is told in its last row. What changes the stack
+ * goes on when `signal` says that the dashboard is over, until it is called off.
+ */
 export class Operations {
   readonly #up: AttachedUp;
   readonly #model: DashboardModel;
   readonly #signal: AbortSignal;
+  readonly #work = new AbortController();
+  readonly #running = new Set<Promise<void>>();
+  #follower: ((event: EngineEvent) => void) | undefined;
   #watching: AbortController | undefined;
 
   constructor(up: AttachedUp, model: DashboardModel, signal: AbortSignal) {
@@ -25,12 +43,40 @@ export class Operations {
     if (this.#refuses()) {
       return Promise.resolve();
     }
-    return this.#operate('up', () => stack.up(project, options, this.#see, this.#signal));
+    return this.#operate('up', () => stack.up(project, options, this.#see, this.#work.signal));
+  }
+
+  callOff(reason: Error): void {
+    this.#work.abort(reason);
+  }
+
+  /** What is under way; undefined if that is nothing. */
+  get unfinished(): Unfinished | undefined {
+    const names = this.#model.operations;
+    if (names.length === 0) {
+      return undefined;
+    }
+    const done = Promise.all(this.#running).then(() => {});
+    // Whoever takes it may come to it later than its failure.
+    done.catch(() => {});
+    return {
+      names,
+      done,
+      callOff: (reason) => this.callOff(reason),
+      follow: (onEvent) => {
+        for (const event of eventsSoFar(this.#model)) {
+          onEvent(event);
+        }
+        this.#follower = onEvent;
+      },
+    };
   }
 
   verb(verb: ServiceVerb, service: string): Promise<void> {
     const { stack, project } = this.#up;
-    return this.#tell(service, verb, () => stack.verb(verb, project, { ...VERB_DEFAULTS, services: [service] }, this.#see, this.#signal));
+    return this.#tell(service, verb, () =>
+      stack.verb(verb, project, { ...VERB_DEFAULTS, services: [service] }, this.#see, this.#work.signal),
+    );
   }
 
   rebuild(service: string): Promise<void> {
@@ -118,7 +164,7 @@ export class Operations {
   #change(service: string, what: string, options: Partial<UpOptions>): Promise<void> {
     const { stack, project } = this.#up;
     const all = { ...UP_DEFAULTS, ignoreOrphans: true, noDeps: true, services: [service], ...options };
-    return this.#tell(service, what, () => stack.up(project, all, this.#see, this.#signal));
+    return this.#tell(service, what, () => stack.up(project, all, this.#see, this.#work.signal));
   }
 
   /** Carries it out and tells how it ended. */
@@ -133,12 +179,18 @@ export class Operations {
 
   async #operate(name: string, work: () => Promise<void>): Promise<void> {
     const end = this.#model.beginOperation(name);
+    const running = work();
+    this.#running.add(running);
     try {
-      await work();
+      await running;
     } finally {
+      this.#running.delete(running);
       end();
     }
   }
 
-  readonly #see = (event: EngineEvent): void => this.#model.apply(event);
+  readonly #see = (event: EngineEvent): void => {
+    this.#model.apply(event);
+    this.#follower?.(event);
+  };
 }

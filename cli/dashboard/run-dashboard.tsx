@@ -8,13 +8,14 @@ import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
 import type { AttachedUp } from '../session/attached-up.ts';
 import { saySummary } from '../session/say-summary.ts';
+import { finishHere } from './finish-here.ts';
 import { preferencesOf } from './preferences.ts';
 import { DashboardSession } from './session.tsx';
 import { DashboardModel } from './state/model.ts';
 import { planOf } from './state/plan.ts';
 
 /**
- * Attached `up` as a full-screen dashboard. Ends with `d` (0), `q` (0, stops the stack if the user confirms), Ctrl-C
+ * Attached `up` as a full-screen dashboard. Ends with `d` (0, once what is under way has ended), `q` (0, stops the stack if the user confirms), Ctrl-C
  * (stops the stack, 130), or if `up` fails; that error is thrown once the normal screen is restored. With `look` nothing is brought
  * up, and Ctrl-C only leaves.
  */
@@ -29,17 +30,21 @@ export const runDashboard = async (up: AttachedUp, purpose: 'up' | 'look' = 'up'
     const ending = await session.run({ up: purpose === 'up', watch: up.invocation.command.name === 'up' && flags.bool('watch') });
     if (ending.how === 'failed') {
       printFailedSteps(model, context);
-      // What runs goes on: it must not vanish with the screen. The error is the last thing said.
-      await saySummary(context, up.stack).catch(() => {});
-      throw ending.error;
+      throw await withSummary(up, ending.error);
     }
-    if (purpose === 'look' && ending.how !== 'stop') {
-      return 0;
-    }
-    if (ending.how !== 'detach') {
+    if (ending.how === 'detach') {
+      if (ending.unfinished !== undefined) {
+        await finishHere(up, ending.unfinished).catch(async (error) => {
+          throw await withSummary(up, error);
+        });
+      } else if (purpose === 'look') {
+        return 0;
+      }
+      context.stderr.write(`${up.stack.name} goes on without the dashboard:\n`);
+    } else if (purpose === 'up' || ending.how === 'stop') {
       await stopStack(up, context);
     } else {
-      context.stderr.write(goesOn(up.stack.name, ending.unfinished ?? []));
+      return 0;
     }
     await saySummary(context, up.stack);
     return ending.how === 'interrupt' ? 130 : 0;
@@ -55,14 +60,10 @@ export const runDashboard = async (up: AttachedUp, purpose: 'up' | 'look' = 'up'
  */
 const keepHeapSmall = (): void => setFlagsFromString('--optimize-for-size');
 
-/** An operation is its client's: one that was under way ended with the dashboard, and nobody may take it for done. */
-const goesOn = (stack: string, unfinished: readonly string[]): string => {
-  if (unfinished.length === 0) {
-    return `${stack} goes on without the dashboard:\n`;
-  }
-  const were = unfinished.length === 1 ? 'was' : 'were';
-  const rest = unfinished.includes('up') ? '; to bring up the rest: hypr up -d' : '';
-  return `${unfinished.join(', ')} ${were} not finished and ${were} called off with the dashboard. What runs goes on${rest}\n`;
+/** What runs goes on: it must not vanish with the screen. The error is the last thing said. */
+const withSummary = async ({ invocation, stack }: AttachedUp, error: unknown): Promise<unknown> => {
+  await saySummary(invocation.context, stack).catch(() => {});
+  return error;
 };
 
 /** What the steps of builds that failed have printed, as `up -d` leaves it on the screen. */

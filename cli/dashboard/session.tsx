@@ -12,15 +12,16 @@ import { Links } from './links.ts';
 import { History, type PastRange } from './logs/history.ts';
 import { contains } from './logs/log-view.ts';
 import { showObjects } from './objects/show-objects.ts';
-import { Operations } from './operations.ts';
+import { Operations, type Unfinished } from './operations.ts';
 import { Screen } from './screen/alternate-screen.ts';
 import { lookOf } from './screen/look.ts';
 import { speak } from './speak.ts';
 import type { DashboardModel } from './state/model.ts';
 
-/** `unfinished`: the operations that were under way, and were called off with the dashboard. */
+/** `unfinished`: what was under way when the dashboard was left. In every other case it is called off with the dashboard. */
 export type Ending =
-  | { readonly how: 'detach' | 'stop' | 'interrupt'; readonly unfinished?: readonly string[] }
+  | { readonly how: 'detach'; readonly unfinished: Unfinished | undefined }
+  | { readonly how: 'stop' | 'interrupt' }
   | { readonly how: 'failed'; readonly error: unknown };
 
 const TICK_MS = 1000;
@@ -85,7 +86,7 @@ export class DashboardSession {
       openUrl: (url) => void this.#links.open(url),
       copy: (text) => context.stdout.write(`\u001b]52;c;${Buffer.from(text).toString('base64')}\u0007`),
       interrupt: () => this.#end({ how: 'interrupt' }),
-      leave: (how) => this.#end({ how, unfinished: this.#model.operations }),
+      leave: (how) => this.#end(how === 'detach' ? { how, unfinished: operations.unfinished } : { how }),
       suspend: () => this.#screen.suspend(),
     };
   }
@@ -98,17 +99,24 @@ export class DashboardSession {
       this.#tickWhileWaiting();
     });
     const started = (up ? this.#operations.up() : Promise.resolve())
-      .then(() => (watch ? this.#operations.watch() : undefined))
+      .then(() => (watch && !this.#hasEnded ? this.#operations.watch() : undefined))
       .catch((error) => this.#end({ how: 'failed', error }));
+    let goesOn = false;
     try {
       this.#screen.enter();
-      return await this.#ended;
+      const ending = await this.#ended;
+      goesOn = ending.how === 'detach' && ending.unfinished !== undefined;
+      return ending;
     } finally {
       clearTimeout(this.#ticking);
       this.#screen.leave();
       unsubscribe();
-      this.#over.abort(new HyprError('HYPR_CANCELLED', 'the dashboard was closed'));
-      await Promise.allSettled([watched, started, this.#lent]);
+      const closed = new HyprError('HYPR_CANCELLED', 'the dashboard was closed');
+      this.#over.abort(closed);
+      if (!goesOn) {
+        this.#operations.callOff(closed);
+      }
+      await Promise.allSettled([watched, this.#lent, ...(goesOn ? [] : [started])]);
     }
   }
 

@@ -7,6 +7,8 @@ export type VertexState = Extract<BuildEvent, { type: 'vertex' }>['state'];
 export interface Vertex {
   /** The number after `#`, unique over all builds of the command. */
   readonly number: number;
+  /** Its number within its build, by which events name it. */
+  readonly id: number;
   name: string;
   state: VertexState;
   readonly startedAt: number;
@@ -40,6 +42,15 @@ export class BuildLog {
     this.#vertices.clear();
   }
 
+  /** The steps as events, for a log that begins now and has one service; without their output. */
+  steps(): BuildEvent[] {
+    return this.vertices.map(({ id, name, state, startedAt, duration, error }) => ({
+      ...{ type: 'vertex', id, name, state, time: startedAt },
+      ...(duration === undefined ? {} : { duration }),
+      ...(error === undefined ? {} : { error }),
+    }));
+  }
+
   /** The output of the steps that failed, which does not fit into a display. `service` is added to their names. */
   failures(service = ''): string[] {
     return this.vertices
@@ -58,6 +69,7 @@ export class BuildLog {
     }
     const vertex: Vertex = {
       number: this.#vertices.size + 1,
+      id,
       name: `step ${id}`,
       state: 'started',
       startedAt: time,

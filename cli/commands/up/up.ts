@@ -11,6 +11,7 @@ import { canAnimate } from '../../core/style.ts';
 import { checkUpFlags, createOptions, parseScale, upOptions } from '../../core/up-options.ts';
 import { createBuildingRenderer } from '../../render/with-builds.ts';
 import type { AttachedUp } from '../../session/attached-up.ts';
+import { interruptedUp } from '../../session/interrupted-up.ts';
 import { ensureSetUp } from '../first-setup.ts';
 import { startProviders } from '../providers.ts';
 import { confirmRemoteStack } from '../remote-stack.ts';
@@ -102,14 +103,6 @@ export const runScale: Handler = async (invocation) => {
   const options = { ...UP_DEFAULTS, services, scale, noRecreate: true, noDeps: invocation.flags.bool('no-deps') };
   return openStack(invocation, project.name, (stack) => upDetached({ invocation, stack, project, loaded, options }));
 };
-
-const interruptedUp = (noStart: boolean, cause: unknown): HyprError =>
-  new HyprError('HYPR_CANCELLED', 'interrupted', {
-    hint: noStart
-      ? 'what was created stays: hypr ps -a shows it, hypr down removes it'
-      : 'what was started goes on: hypr ps shows it, hypr down ends it',
-    cause,
-  });
 
 const upDetached = async ({ invocation, stack, project, loaded, options }: AttachedUp): Promise<number> => {
   const { context, flags } = invocation;

@@ -8,6 +8,7 @@ import { type ApiClient, connectApi } from '../../api/client/client.ts';
 import type { InfoResponseJson } from '../../api/gen/hypr_pb.ts';
 import { stackPaths } from '../../model/stack-paths.ts';
 import { API_VERSION, VERSION } from '../../model/version.ts';
+import { SharedWork } from './shared-work.ts';
 import { startSupervisor, supervisorErrors } from './start-supervisor.ts';
 
 export interface SupervisorLinkOptions {
@@ -23,7 +24,8 @@ export class SupervisorLink {
   #api: ApiClient | undefined;
   /** Pid of the supervisor that answers. */
   #pid = 0;
-  #starting: Promise<ApiClient> | undefined;
+  /** An attached `up` asks for events and for `up` at the same time. */
+  readonly #starting: SharedWork<ApiClient>;
   #recovered: readonly string[] = [];
   /** That it is of another version than this command, until that was told. */
   #age: string | undefined;
@@ -32,21 +34,14 @@ export class SupervisorLink {
 
   constructor(options: SupervisorLinkOptions) {
     this.#options = options;
+    this.#starting = new SharedWork((signal) => this.#connectOrStart(signal));
   }
 
   /** The supervisor, started if necessary. `onNotice` gets messages about what a new one found and repaired. */
   async demand(onNotice: (message: string) => void, signal?: AbortSignal): Promise<ApiClient> {
-    const api = this.#api ?? (await this.#startOnce(signal));
+    const api = this.#api ?? (await this.#starting.join(signal));
     this.#tell(onNotice);
     return api;
-  }
-
-  /** Concurrent calls share one start: an attached `up` asks for events and for `up` at the same time. */
-  #startOnce(signal?: AbortSignal): Promise<ApiClient> {
-    this.#starting ??= this.#connectOrStart(signal).finally(() => {
-      this.#starting = undefined;
-    });
-    return this.#starting;
   }
 
   /** The supervisor if something runs; one that was killed while machines run is replaced. */

@@ -1,6 +1,7 @@
 import nodeConsole from 'node:console';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import type { EngineEvent } from '../../../engine/model/events.ts';
 import { type FakeContext, fakeContext, fakeProject, run } from '../support/fake-context.ts';
 import { NOW, replica } from '../support/fake-engine.ts';
 
@@ -62,36 +63,113 @@ describe('the dashboard from start to end', () => {
     expect(context.fake.closed).toBe(1);
   });
 
-  test('d while it comes up says that this was called off, and how to go on', async () => {
-    const context = onTerminal();
-    context.fake.onUp = (_, signal) => new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+  /** An `up` that has said how far it is, and ends when the test says so. */
+  const halfWay = (context: FakeContext) => {
+    const ending = Promise.withResolvers<void>();
+    const more = Promise.withResolvers<(event: EngineEvent) => void>();
+    context.fake.onUp = (onEvent, signal) => {
+      onEvent(container('shop-db-1', 'Healthy', 'done'));
+      onEvent(container('shop-web-1', 'Creating', 'working'));
+      const vertex = { type: 'vertex' as const, id: 4, name: '[2/3] RUN make', time: NOW };
+      onEvent({ type: 'build', time: NOW, service: 'web', event: { ...vertex, state: 'started' } });
+      more.resolve(onEvent);
+      signal?.addEventListener('abort', () => ending.reject(signal.reason));
+      return ending.promise;
+    };
+    return { ending, more: more.promise };
+  };
+  const container = (name: string, text: string, status: 'working' | 'done'): EngineEvent => ({
+    ...{ type: 'progress', time: NOW },
+    progress: { id: `Container ${name}`, status, text },
+  });
+  const said = async (context: FakeContext, text: string): Promise<void> => {
+    while (!context.stderr.text.includes(text)) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+
+  test('d while it comes up goes on on the normal screen, with what was before, and ends with how everything is', async () => {
+    const context = onTerminal({ COMPOSE_PROGRESS: 'plain' });
+    const { ending, more } = halfWay(context);
     const done = run(context, 'up');
     await listening(context, done);
+    const onEvent = await more;
     context.stdin.write('d');
-    expect(await done).toBe(0);
+    await said(context, 'Creating');
     restored(context);
+    onEvent(container('shop-web-1', 'Started', 'done'));
+    context.fake.replicas = [replica({ service: 'web' })];
+    ending.resolve();
+    expect(await done).toBe(0);
     expect(context.stderr.text).toBe(
-      'up was not finished and was called off with the dashboard. What runs goes on; to bring up the rest: hypr up -d\n',
+      [
+        'up goes on here; Ctrl-C calls it off',
+        ' Container shop-db-1 Healthy',
+        ' Container shop-web-1 Creating',
+        ' Container shop-web-1 Started',
+        'shop goes on without the dashboard:',
+        ' web-1  no published ports',
+        ' logs: hypr logs -f   stop: hypr down',
+        '',
+      ].join('\n'),
     );
+    expect(context.stdout.text).toContain('#1 [web 2/3] RUN make\n');
   });
 
-  test('d while one service is stopped does not advise to bring up the rest', async () => {
+  test('Ctrl-C there calls it off, says what stays, and gives 130', async () => {
+    const context = onTerminal({ COMPOSE_PROGRESS: 'plain' });
+    const { more } = halfWay(context);
+    const done = run(context, 'up');
+    await listening(context, done);
+    await more;
+    context.stdin.write('d');
+    await said(context, 'Creating');
+    context.interrupts.fire();
+    expect(await done).toBe(130);
+    expect(context.stderr.text).toContain('what was started goes on: hypr ps shows it, hypr down ends it');
+    expect(context.fake.call('stop')).toBeUndefined();
+  });
+
+  test('an up that fails there ends with its error', async () => {
+    const context = onTerminal({ COMPOSE_PROGRESS: 'plain' });
+    const { ending, more } = halfWay(context);
+    const done = run(context, 'up');
+    await listening(context, done);
+    await more;
+    context.stdin.write('d');
+    await said(context, 'Creating');
+    ending.reject(new HyprError('IMAGE_NOT_FOUND', 'there is no image nginx:nope'));
+    expect(await done).toBe(1);
+    expect(context.stderr.text).toContain('there is no image nginx:nope');
+    expect(context.stderr.text).not.toContain('goes on without');
+  });
+
+  test.each([
+    ['d', 's', 'stop goes on here'],
+    ['Ctrl-C', 's', 'Gracefully Stopping'],
+  ])('%s while a key is carried out: %s', async (how, key, wanted) => {
     const context = onTerminal();
-    let stopping = () => {};
-    const begun = new Promise<void>((resolve) => {
-      stopping = resolve;
-    });
+    const begun = Promise.withResolvers<void>();
+    const ending = Promise.withResolvers<void>();
+    let calledOff = false;
     context.fake.onVerb = (_verb, _onEvent, signal) => {
-      stopping();
-      return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+      signal?.addEventListener('abort', () => {
+        calledOff = true;
+        ending.reject(signal.reason);
+      });
+      begun.resolve();
+      return ending.promise;
     };
     const done = run(context, 'up');
     await listening(context, done);
-    context.stdin.write('s');
-    await begun;
-    context.stdin.write('d');
-    expect(await done).toBe(0);
-    expect(context.stderr.text).toMatch(/^stop was not finished and was called off with the dashboard\. What runs goes on\n/);
+    context.stdin.write(key);
+    await begun.promise;
+    context.fake.onVerb = async () => {};
+    context.stdin.write(how === 'd' ? 'd' : '\u0003');
+    await said(context, wanted);
+    expect(calledOff).toBe(how !== 'd');
+    ending.resolve();
+    expect(await done).toBe(how === 'd' ? 0 : 130);
   });
 
   test('keys that come in one piece with the d do nothing', async () => {
@@ -177,7 +255,6 @@ describe('the dashboard from start to end', () => {
   test('a key acts on the service, and its failure does not end the dashboard', async () => {
     const context = onTerminal();
     context.fake.onVerb = async (verb) => {
-      context.stdin.write('d');
       throw new HyprError('STACK_BUSY', `${verb} is not possible now`);
     };
     const done = run(context, 'up');
@@ -187,6 +264,10 @@ describe('the dashboard from start to end', () => {
       context.stdin.write('r');
       await new Promise((resolve) => setImmediate(resolve));
     }
+    while (!context.stdout.text.includes('restart is not possible now')) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    context.stdin.write('d');
     expect(await done).toBe(0);
     expect(context.fake.call('restart')?.args[1]).toMatchObject({ services: ['web'] });
     restored(context);

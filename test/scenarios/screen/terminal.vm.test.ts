@@ -305,8 +305,6 @@ needs(missingTmux()).describe('one sitting at the dashboard', () => {
     async (variables, name) => {
       await up(`${variables} `);
       await until(/web-1 +up/);
-      // While it goes on, `d` says that it is called off.
-      await untilGone('[+] up');
       const colours = (await terminal.screen({ colours: true })).join('\n');
       if (name === 'no-color') {
         expect(colours).not.toMatch(/\u001b\[3[0-7]m/);
@@ -339,6 +337,21 @@ needs(missingTmux()).describe('one sitting at the dashboard', () => {
       await prompt();
     },
     LONG,
+  );
+
+  test(
+    'd while it comes up: it goes on as lines, to its end',
+    async () => {
+      await terminal.line(`clear; ${hyprBin} down; ${hyprBin} up`);
+      await until(/web-1 +waiting \d+s for db/);
+      await terminal.type('d');
+      const rows = (await until('shop goes on without the dashboard:')).join('\n');
+      expect(rows).toContain('up goes on here; Ctrl-C calls it off');
+      expect(rows).toMatch(/Container shop-web-1 +Started/);
+      await prompt();
+      expect((await stack.ps()).find(({ Service }) => Service === 'web')?.State).toBe('running');
+    },
+    2 * LONG,
   );
 
   test(
