@@ -97,6 +97,8 @@ export interface BuildMachine extends AsyncDisposable {
   makeDisk(path: string, signal: AbortSignal): Promise<void>;
   /** Throws VMM_START when no port is free. The guest must have let go of a disk before it is unplugged. */
   plugDisk(disk: BuildDisk, signal: AbortSignal): Promise<{ unplug(signal: AbortSignal): Promise<void> }>;
+  /** What can be seen of it when its guest does not answer or is lost, for the log. Takes seconds, never rejects. */
+  look(): Promise<object>;
   close(): Promise<void>;
 }
 

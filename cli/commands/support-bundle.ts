@@ -57,6 +57,7 @@ const collect = async ({ context, flags }: Invocation, machines: readonly Replic
     ['disk.json', json(await attempt(() => engine.systemDf()))],
     ['stacks.json', json(stacks)],
     ['machines.json', json(machines.map((machine) => machineOf(machine, flags.bool('logs'))))],
+    ...(await nonEmpty('commands.log', join(logs, 'commands.log'))),
     ...(await Promise.all(named.map((stack) => logsOf(stack, folders.get(stack) ?? join(logs, stack), machines)))).flat(),
     ...(flags.bool('logs') ? await outputsOf(machines) : []),
   ];
@@ -102,6 +103,11 @@ const machineOf = ({ stack, status, spec, pid }: ReplicaDetail, said: boolean) =
     pid,
     ...shape,
   };
+};
+
+const nonEmpty = async (name: string, path: string): Promise<Named[]> => {
+  const text = await readEnd(path);
+  return text === '' ? [] : [[name, text]];
 };
 
 const logsOf = async (stack: string, folder: string, machines: readonly ReplicaDetail[]): Promise<Named[]> => {

@@ -1,3 +1,6 @@
+import { join } from 'node:path';
+import { logSeldom } from '../../base/log.ts';
+import { homePaths } from '../../base/paths.ts';
 import { flushTrace, traced, traceProcess } from '../../base/trace/trace.ts';
 import { Interrupts } from '../core/interrupts.ts';
 import { flush } from '../core/output.ts';
@@ -80,6 +83,7 @@ export const runProcess = async (): Promise<void> => {
     output('stdout').write(`hypr version ${HYPR_VERSION}\n`);
     return;
   }
+  logSeldom(() => join(homePaths().logs, 'commands.log'));
   traceProcess(`hypr ${argv.join(' ')}`.slice(0, 80));
   // What a command waits for may keep no process alive, and one that ends before its answer would have succeeded.
   const alive = setInterval(() => {}, 2 ** 30);

@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { messageOf } from '../../base/errors.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
 import { homePaths, runtimeDir } from '../../base/paths.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import { BUILD_MEMORY_MIB } from '../../builder/model/machine-scheduler.ts';
@@ -8,6 +9,8 @@ import type { MachineSpec, Vmm } from '../../vmm/model/machine.ts';
 import type { Templates } from '../../vmm/template/types.ts';
 import type { SETUP_STEPS } from '../model/types.ts';
 import { DEFAULT_MEMORY_MIB, defaultVcpus } from '../replica/boot/run.ts';
+
+const log = logger('setup');
 
 /**
  * Makes templates for the default service machine and for the build machine. Without a template, machines boot cold. A
@@ -45,10 +48,23 @@ const makeTemplate = async (input: {
   };
   onProgress({ id, status: 'working', text: 'Booting' });
   try {
-    await templates.make(spec, signal);
+    await makeOrAgain(templates, spec, signal);
     onProgress({ id, status: 'done', text: 'Ready' });
   } catch (error) {
     signal?.throwIfAborted();
     onProgress({ id, status: 'warning', text: 'Skipped', details: messageOf(error) });
+  }
+};
+
+/** A build never makes the template that it lacks, so one boot that fails must not leave all builds without. */
+const makeOrAgain = async (templates: Templates, spec: MachineSpec, signal?: AbortSignal): Promise<void> => {
+  try {
+    await templates.make(spec, signal);
+  } catch (error) {
+    if (!(error instanceof HyprError && error.code === 'GUEST_BOOT')) {
+      throw error;
+    }
+    log.warn('the machine of a template ended; it is made again', { reason: error.message, details: error.details, vcpus: spec.vcpus });
+    await templates.make(spec, signal);
   }
 };

@@ -19,6 +19,7 @@ import { openDownloadProxy, PACKAGE_HOSTS } from '../../net/downloads/download-p
 import type { Network } from '../../net/types.ts';
 import type { Machine } from '../../vmm/model/machine.ts';
 import { bootMachine } from '../machine/boot-machine.ts';
+import { lookAtMachine } from '../machine/look-at-machine.ts';
 import type { Platform } from '../model/platform.ts';
 import { startBuildGuard } from './build-guard.ts';
 
@@ -94,6 +95,7 @@ export const makeBuildMachines = (platform: Platform): BuildMachines => ({
         limits,
         makeDisk: (path, abort) => makeCacheDisk(platform, path, abort),
         plugDisk: (disk, abort) => plugDisk(run.machine, disk, abort),
+        look: () => lookAtMachine(run),
         close,
         [Symbol.asyncDispose]: close,
       } satisfies BuildMachine;

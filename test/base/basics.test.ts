@@ -1,6 +1,18 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -8,7 +20,7 @@ import { Cleanup } from '../../base/cleanup.ts';
 import { sleep, withDeadline } from '../../base/deadline.ts';
 import { diskError, exists, writeFileAtomic } from '../../base/host/files.ts';
 import { identifyProcess, isAlive, mustRun, runProgram, signalProcess } from '../../base/host/process.ts';
-import { logger, logTo } from '../../base/log.ts';
+import { logger, logSeldom, logTo } from '../../base/log.ts';
 import { homePaths, hyprHome, runtimeDir, shortHash, stackRuntimeDir } from '../../base/paths.ts';
 
 let dir = '';
@@ -243,6 +255,26 @@ describe('paths', () => {
 
 describe('log', () => {
   afterEach(() => vi.unstubAllEnvs());
+
+  test('of a command: only its warnings, at once, in a file that is begun anew at a megabyte; no home is made for it', () => {
+    const home = join(dir, 'home');
+    const path = join(home, 'logs', 'commands.log');
+    logSeldom(() => path);
+    logger('build').warn('nowhere to go');
+    expect(existsSync(home)).toBe(false);
+    mkdirSync(home);
+    logger('build').info('not this');
+    logger('build').warn('this');
+    const read = () => readFileSync(path, 'utf8').trim().split('\n');
+    expect(read().map((line) => JSON.parse(line))).toMatchObject([{ level: 'warn', pid: process.pid, message: 'this' }]);
+    appendFileSync(path, ' '.repeat(1 << 20));
+    logger('build').warn('after it');
+    expect(read()).toHaveLength(1);
+    expect(statSync(`${path}.1`).size).toBeGreaterThan(1 << 20);
+    vi.stubEnv('HYPR_LOG', 'info');
+    logger('build').info('asked for');
+    expect(read()).toHaveLength(2);
+  });
 
   test('a line of JSON for each message at or above the level of its module', async () => {
     vi.stubEnv('HYPR_LOG', 'warn|hypr:net=debug');

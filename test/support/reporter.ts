@@ -4,8 +4,8 @@ import { SEED } from './seed.ts';
 const MAX_LISTED = 60;
 
 /**
- * Beside vitest's own report: the seed of the run at its start and with a failure, every skipped test with its reason, and a last
- * line of plain text for programs.
+ * Beside vitest's own report: the seed of the run at its start and with a failure, every skipped test with its reason, hint and details
+ * of errors, and a last line of plain text for programs.
  */
 export default class RunReporter implements Reporter {
   onInit(): void {
@@ -19,6 +19,7 @@ export default class RunReporter implements Reporter {
     const broken = modules.filter((module) => module.state() === 'failed' && module.errors().length > 0).length;
     const failed = count('failed') + broken + errors.length;
     listSkips(cases.filter((test) => test.result().state === 'skipped'));
+    listCarried(modules);
     if (failed > 0) {
       say(`\nTo repeat this run with the same random inputs: HYPR_TEST_SEED=${SEED}`);
     }
@@ -42,6 +43,47 @@ const listSkips = (skipped: readonly TestCase[]): void => {
     }
   }
 };
+
+const listCarried = (modules: readonly TestModule[]): void => {
+  for (const { test, lines } of carriedByFailures(modules)) {
+    say(`\nFailed: ${test}`);
+    for (const line of lines) {
+      say(`  ${line}`);
+    }
+  }
+};
+
+/** What a failure carries beside its message. vitest prints it of an error's causes only, not of the error itself. */
+interface Carried {
+  readonly test: string;
+  /** The first line is the error itself; hint and details follow. */
+  readonly lines: readonly string[];
+}
+
+/** An error as a worker hands it over: a HyprError has what its `toJSON` gives (base/errors.ts). */
+type Handed = { readonly message: string; readonly [key: string]: unknown };
+
+/** `lines` of every failure that has a hint or details: of tests, hooks of suites and files. */
+const carriedByFailures = (modules: readonly TestModule[]): Carried[] =>
+  modules.flatMap((module) => {
+    const file = module.relativeModuleId;
+    const named = (name: string) => `${file} › ${name.replaceAll(' > ', ' › ')}`;
+    return [
+      ...carried(file, module.errors()),
+      ...[...module.children.allSuites()].flatMap((suite) => carried(named(suite.fullName), suite.errors())),
+      ...[...module.children.allTests()].flatMap((test) => carried(named(test.fullName), test.result().errors ?? [])),
+    ];
+  });
+
+const carried = (test: string, errors: readonly Handed[]): Carried[] =>
+  errors.map((error) => ({ test, lines: linesOf(error) })).filter(({ lines }) => lines.length > 1);
+
+/** Pure: an error with what it carries, indented below it. */
+export const linesOf = ({ message, code, hint, details }: Handed): string[] => [
+  `${typeof code === 'string' ? `${code}: ` : ''}${message}`,
+  ...(Array.isArray(details) ? details.map((line) => `  ${line}`) : []),
+  ...(typeof hint === 'string' && typeof code === 'string' ? [`  hint: ${hint}`] : []),
+];
 
 /** What `ctx.skip` or a name of `needs` says (test/support/needs.ts). */
 const reasonOf = (test: TestCase): string => {

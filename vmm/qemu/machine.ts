@@ -7,7 +7,7 @@ import { sleep } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { syncFile, syncFolder } from '../../base/host/files.ts';
 import { GONE_MS, isAlive, isGone, signalProcess } from '../../base/host/process.ts';
-import { boundLog, lastLines } from '../devices/console.ts';
+import { boundLog } from '../devices/console.ts';
 import type {
   DiskPlace,
   DiskSpec,
@@ -25,7 +25,7 @@ import { DiskHold } from './disk-hold.ts';
 import { refuseOverFileLimit } from './file-limit.ts';
 import { nicPlaces, plugNic, takesNics, unplugNic } from './nics.ts';
 import { Ports } from './ports.ts';
-import { childEnd, logRefused, removeLeftovers, stderrPath } from './process-end.ts';
+import { childEnd, endLines, endWords, logRefused, removeLeftovers } from './process-end.ts';
 import { type Qmp, type QmpEvent, unlessUnknown } from './qmp.ts';
 import { CRASH_WORDS, DEAD_STATES, FULL_STATE } from './run-states.ts';
 
@@ -347,8 +347,8 @@ export class QemuMachine implements Machine {
     }
     return {
       reason: 'crashed',
-      detail: this.#crash ?? (child?.signalCode ? `QEMU was killed by ${child.signalCode}` : 'QEMU ended unexpectedly'),
-      lastLines: [...(await lastLines(stderrPath(this.record), 5)), ...(await lastLines(this.record.spec.consoleLog, 10))],
+      detail: this.#crash ?? endWords(child),
+      lastLines: await endLines(this.record),
     };
   }
 }

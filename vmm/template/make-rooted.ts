@@ -1,6 +1,6 @@
 import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
+import { sleep } from '../../base/deadline.ts';
 import { shortHash } from '../../base/paths.ts';
 import { copySparse, makeExt4Disk } from '../devices/disks.ts';
 import type { RootedDisks } from '../qemu/machine-class.ts';
@@ -38,10 +38,11 @@ export const makeRootedTemplate = (input: MakeInput & { readonly base: Template;
     }
     await makeExt4Disk({ path: upper, ...disks.blank, mkfs: settings.toolchain.mkfsExt4, signal });
     const own = [disks.root, { ...disks.upper, path: upper }];
-    await runClone(input, { beginning: { kind: 'further', ram }, disks: own }, { ram, state: base.state }, async (guest, launched) => {
-      await guest.mountRoot({ disk: disks.root.serial, upper: disks.upper.serial }, signal);
-      await setTimeout(SETTLE_MS, undefined, signal ? { signal } : {});
-      await saveAndEnd(launched, template, signal);
+    const further = { beginning: { kind: 'further', ram }, disks: own } as const;
+    await runClone(input, further, { ram, state: base.state }, async (guest, launched, alive) => {
+      await guest.mountRoot({ disk: disks.root.serial, upper: disks.upper.serial }, alive);
+      await sleep(SETTLE_MS, alive);
+      await saveAndEnd(launched, template, alive);
     });
     await sealTemplate(staging, { form, toolchain: settings.toolchain.id, root: disks.root.path });
     const tried = join(staging, 'tried');

@@ -2,8 +2,6 @@ import { watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { orAbort } from '../../base/abort.ts';
 import { withDeadline } from '../../base/deadline.ts';
-import { HyprError } from '../../base/errors.ts';
-import { lastLines } from '../devices/console.ts';
 import type { MachineSpec } from '../model/machine.ts';
 import { BOOT_MS, forgetMaker, type MakeInput, runBeside, runClone, saveAndEnd, withStaging } from './staging.ts';
 import { publishTemplate, sealTemplate, templateAt } from './store.ts';
@@ -16,13 +14,13 @@ import type { Template } from './types.ts';
  */
 export const makeTemplate = (input: MakeInput): Promise<Template> =>
   withStaging(input, async (staging) => {
-    const { root, key, settings, signal } = input;
+    const { root, key, settings } = input;
     const form = input.spec.shares.length > 0 ? 'whole' : 'mapped';
     const template = templateAt(staging, key, form);
-    await runBeside(input, { beginning: { kind: 'template', ram: template.ram }, disks: [] }, async (launched, spec) => {
-      await launched.qmp.run('cont', undefined, signal);
-      await awaitAgent(spec, launched.qmp.closed, signal);
-      await saveAndEnd(launched, template, signal);
+    await runBeside(input, { beginning: { kind: 'template', ram: template.ram }, disks: [] }, async (launched, spec, alive) => {
+      await launched.qmp.run('cont', undefined, alive);
+      await awaitAgent(spec, alive);
+      await saveAndEnd(launched, template, alive);
     });
     await sealTemplate(staging, { form, toolchain: settings.toolchain.id });
     await runClone(input, { beginning: { kind: 'clone', ram: template.ram }, disks: [] }, template);
@@ -33,14 +31,10 @@ export const makeTemplate = (input: MakeInput): Promise<Template> =>
 const READY = 'kestrel: waiting for its configuration';
 
 /** Found out from the console: a connection would make the agent remember its first host. */
-const awaitAgent = async (spec: MachineSpec, ended: Promise<void>, signal?: AbortSignal): Promise<void> => {
+const awaitAgent = async (spec: MachineSpec, signal: AbortSignal): Promise<void> => {
   const watcher = watch(spec.consoleLog);
   try {
     await withDeadline({ ms: BOOT_MS, what: "the boot of a template's machine", signal }, async (deadline) => {
-      const died = ended.then(async () => {
-        const details = await lastLines(spec.consoleLog, 10);
-        throw new HyprError('GUEST_BOOT', "a template's machine ended before it was ready", { details });
-      });
       const ready = new Promise<void>((resolve, reject) => {
         const look = () =>
           void readFile(spec.consoleLog, 'latin1').then((text) => {
@@ -51,7 +45,7 @@ const awaitAgent = async (spec: MachineSpec, ended: Promise<void>, signal?: Abor
         watcher.on('change', look).on('error', reject);
         look();
       });
-      await orAbort(Promise.race([ready, died]), deadline);
+      await orAbort(ready, deadline);
     });
   } finally {
     watcher.close();

@@ -12,6 +12,7 @@ import type { MachineSpec } from '../model/machine.ts';
 import { loadClone, type Saved, saveState } from '../qemu/clone.ts';
 import { type Beginning, machineSockets, type QemuSettings } from '../qemu/command.ts';
 import { type Launched, launchQemu, makeFolders } from '../qemu/launch.ts';
+import { whileItRuns } from '../qemu/process-end.ts';
 import { endWithUs } from './guard.ts';
 import { MAKER_PREFIX, noteMaker } from './leftovers.ts';
 
@@ -49,11 +50,14 @@ export interface Beside {
   readonly saved?: Saved;
 }
 
-/** Runs a QEMU for the duration of `work`; it also ends if this process is killed. */
+/**
+ * Runs a QEMU for the duration of `work`, whose signal aborts with GUEST_BOOT when the machine ends by itself; it also ends if this process
+ * is killed.
+ */
 export const runBeside = async (
   input: MakeInput,
   { beginning, disks, saved }: Beside,
-  work: (launched: Launched, spec: MachineSpec) => Promise<void>,
+  work: (launched: Launched, spec: MachineSpec, signal: AbortSignal) => Promise<void>,
 ): Promise<void> => {
   const { settings, signal } = input;
   const cleanup = new Cleanup();
@@ -73,7 +77,7 @@ export const runBeside = async (
     };
     const launched = await launchQemu({ settings, spec, inherits: [], beginning, saved, cleanup, signal, onSpawn });
     await writeFileAtomic(processPath(join(input.root, `${input.key}.making`)), JSON.stringify(launched.process));
-    await work(launched, spec);
+    await whileItRuns({ ...launched, spec, what: "a template's machine", signal }, (alive) => work(launched, spec, alive));
   } finally {
     await cleanup.run();
   }
@@ -81,19 +85,18 @@ export const runBeside = async (
 
 /** Runs a clone until its agent answers, does `work` with it, and ends it. */
 export const runClone = (input: MakeInput, beside: Beside, saved: Saved, work: GuestWork = async () => {}): Promise<void> =>
-  runBeside(input, { ...beside, saved }, async (launched, spec) => {
-    const { signal } = input;
+  runBeside(input, { ...beside, saved }, async (launched, spec, signal) => {
     await loadClone({ qmp: launched.qmp, spec, saved, signal });
     await launched.qmp.run('cont', undefined, signal);
-    const guest = await connectGuest(machineSockets(spec.runDir).agent, { timeout: BOOT_MS, ...(signal ? { signal } : {}) });
+    const guest = await connectGuest(machineSockets(spec.runDir).agent, { timeout: BOOT_MS, signal });
     try {
-      await work(guest, launched);
+      await work(guest, launched, signal);
     } finally {
       await guest.close();
     }
   });
 
-type GuestWork = (guest: GuestClient, launched: Launched) => Promise<void>;
+type GuestWork = (guest: GuestClient, launched: Launched, signal: AbortSignal) => Promise<void>;
 
 /**
  * Saves a machine's state and ends the machine, because it must not write to its memory file once that belongs to a template.

@@ -13,7 +13,7 @@ import { machineSockets, type QemuSettings } from '../qemu/command.ts';
 import { copyRights } from '../qemu/fence.ts';
 import { launchQemu, makeFolders } from '../qemu/launch.ts';
 import { type RootedDisks, rootDisks } from '../qemu/machine-class.ts';
-import { stderrPath } from '../qemu/process-end.ts';
+import { stderrPath, whileItRuns } from '../qemu/process-end.ts';
 import type { Template } from '../template/types.ts';
 import { rehearse } from './rehearse.ts';
 
@@ -45,7 +45,7 @@ export interface ZygoteInput {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Starts a clone of a template, has it do a trial start and stops it. Throws VMM_START, VMM_DIED, GUEST_REFUSED, HYPR_TIMEOUT. */
+/** Starts a clone of a template, has it do a trial start and stops it. Throws VMM_START, GUEST_BOOT, GUEST_REFUSED, HYPR_TIMEOUT. */
 export const startZygote = ({ signal, ...input }: ZygoteInput): Promise<Zygote> =>
   withDeadline({ ms: START_MS, what: 'a machine that can be copied', signal }, (limit) => start({ ...input, signal: limit }));
 
@@ -59,14 +59,17 @@ const start = async (input: ZygoteInput): Promise<Zygote> => {
     const beginning = { kind: 'zygote', ram: template.ram, consoles: dirname(input.spec.consoleLog) } as const;
     // The pipe takes what the guest sends to its network during the trial start.
     const inherits = ['pipe', layer.fd, 'ipc'] as const;
-    const { child, qmp } = await launchQemu({ settings, spec, inherits, beginning, saved: template, cleanup, signal }).finally(() =>
+    const launched = await launchQemu({ settings, spec, inherits, beginning, saved: template, cleanup, signal }).finally(() =>
       layer.close(),
     );
+    const { child, qmp } = launched;
     const wire = letGo(child);
-    await loadClone({ qmp, spec, saved: template, signal });
-    await qmp.run('cont', undefined, signal);
-    await rehearse(spec, wire, signal);
-    await qmp.run('stop', undefined, signal);
+    await whileItRuns({ ...launched, spec, what: 'a machine that can be copied', signal }, async (alive) => {
+      await loadClone({ qmp, spec, saved: template, signal: alive });
+      await qmp.run('cont', undefined, alive);
+      await rehearse(spec, wire, alive);
+      await qmp.run('stop', undefined, alive);
+    });
     qmp.close();
     const files = await realpath(runDir);
     // Nobody needs its sockets any more. Removed now, nothing is left over however it ends.

@@ -55,6 +55,11 @@ export class StageMachine {
     }
   }
 
+  /** What can be seen of its machine (BuildMachine.look); nothing if it has none. */
+  async look(): Promise<object> {
+    return (await this.#warm?.machine.look()) ?? {};
+  }
+
   /**
    * The step is over. The stage keeps its turn for a moment: the next step mostly comes at once, and a stage that took the turn
    * would have to start a machine, until each stage had one that waits.

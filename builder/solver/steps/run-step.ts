@@ -113,7 +113,10 @@ const execute = async (build: BuildContext, vertex: Vertex, step: Execution): Pr
     if (build.signal.aborted || !isFault) {
       throw error;
     }
-    log.warn('a build machine was lost before a step began; the step begins again in another', { reason: error.message });
+    const { message: reason, details } = error;
+    log.warn('a build machine was lost before a step began; the step begins again in another', { reason, details, machine: attempt.look });
+    const place = { file: build.dockerfile.file, line: step.instruction.range.line };
+    build.progress.warn(`a build machine was lost before this step began, which began again in another: ${reason}`, place);
     return await executeOnce(build, vertex, { ...step, attempt });
   }
 };
@@ -122,6 +125,8 @@ const execute = async (build: BuildContext, vertex: Vertex, step: Execution): Pr
 interface Attempt {
   /** Its program may have run, so that it must not run again. */
   begun: boolean;
+  /** What was seen of a machine that did not answer, or had ended. */
+  look?: object;
 }
 
 /** The machine, the way to it or the host under load is at fault, and not the step. */
@@ -142,6 +147,9 @@ const executeOnce = async (build: BuildContext, vertex: Vertex, step: Execution 
     warm.committed(diffId);
     return diffId;
   } catch (error) {
+    if (error instanceof HyprError && MACHINE_FAULTS.has(error.code) && !build.signal.aborted) {
+      step.attempt.look = await machine.look();
+    }
     // Whatever the step left in the machine is in no layer.
     await machine.close();
     throw error;

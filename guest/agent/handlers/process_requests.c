@@ -6,6 +6,7 @@
 
 #include "handlers/machine_state.h"
 #include "process/process_end.h"
+#include "process/stuck_start.h"
 
 enum { MAX_SIGNAL = 64 };
 
@@ -31,7 +32,10 @@ static void start(const struct request *request, const struct process_spec *spec
   error = proc_start(is_workload ? PROC_WORKLOAD : PROC_EXEC, request->channel, spec);
   if (error != NULL) {
     request_refuse(request, REASON_RESOURCES, error);
-  } else if (is_workload) {
+    return;
+  }
+  stuck_start_watch();
+  if (is_workload) {
     workload = procs;
     machine_set_state(STATE_RUNNING);
   }

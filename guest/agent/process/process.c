@@ -46,7 +46,7 @@ static struct proc *proc_new(enum proc_kind kind, uint32_t channel) {
   if (p == NULL) {
     return NULL;
   }
-  p->kind = kind, p->channel = channel;
+  p->kind = kind, p->channel = channel, p->started = now_ms();
   p->oom_kills_before = oom_kills_known();
   p->pty = p->pid_ns = p->mnt_ns = p->cgroup_ns = p->status.fd = -1;
   input_init(&p->input, channel);

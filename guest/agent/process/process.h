@@ -19,8 +19,9 @@ struct proc {
   enum proc_kind kind;
   uint32_t channel;
   pid_t pid;
-  /* `answered`: the host knows that it runs. `orphaned`: nobody listens to it any more. `prestarted`: see launch_report.h. */
-  bool exited, answered, orphaned, prestarted;
+  /* `answered`: the host knows that it runs. `orphaned`: nobody listens to it any more. `prestarted`: see launch_report.h.
+   * `told_stuck`: see stuck_start.h. */
+  bool exited, answered, orphaned, prestarted, told_stuck;
   struct exit_report exit;
   int pty, pid_ns, mnt_ns, cgroup_ns;
   struct input input;
@@ -31,7 +32,7 @@ struct proc {
   size_t report_length;
   uint16_t reason;
   void (*finished)(struct proc *proc, bool ok);
-  uint64_t drain_until, oom_kills_before;
+  uint64_t started, drain_until, oom_kills_before;
 };
 extern struct proc *procs;
 extern struct proc *workload;

@@ -180,6 +180,7 @@ export class FakeMachines implements BuildMachines {
     const made = {
       limits: { memoryMib: 2048, diskMib: 65_536 },
       makeDisk: () => Promise.resolve(),
+      look: () => Promise.resolve({ agent: 'is fake' }),
       plugDisk: (disk: BuildDisk) => {
         machine.plugged.push(disk);
         return Promise.resolve({

@@ -1,5 +1,8 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import { logSeldom } from '../../../base/log.ts';
 import { SILENT_START } from '../../../guest/types.ts';
 import { Workshop } from './workshop.ts';
 
@@ -100,9 +103,18 @@ describe('machines of the stages of one build', () => {
         }
         return { files: { made: 'made' } };
       };
+      const file = join(shop.folder, 'commands.log');
+      logSeldom(() => file);
       const { tree } = await shop.build('FROM busybox\nRUN one\n');
       expect(await tree.readText('made')).toBe('made');
       expect(shop.machines.started).toHaveLength(2);
+      const message = 'a build machine was lost before this step began, which began again in another: no answer';
+      expect(shop.events).toContainEqual(expect.objectContaining({ type: 'warning', message, line: 2 }));
+      expect(JSON.parse(await readFile(file, 'utf8'))).toMatchObject({
+        module: 'build',
+        reason: 'no answer',
+        machine: { agent: 'is fake' },
+      });
     });
 
     it('when its program may have run: never twice', async () => {
