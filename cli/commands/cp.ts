@@ -1,6 +1,7 @@
 import { lstat, stat } from 'node:fs/promises';
 import { basename, dirname, posix, resolve } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
+import { absoluteNames } from '../../base/tar/rename.ts';
 import type { CopyPlace, EngineApi, Stack, UnpackPlace } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
@@ -82,12 +83,13 @@ const targetsOf = async (stack: Stack, service: string, index: number | undefine
 
 const copyOut = async ({ context, stack, engine, options }: Copying, from: CopyPlace, target: string): Promise<void> => {
   const contents = /(^|\/)\.$/.test(from.path);
-  const tar = stack.copyFrom({ ...from, path: posix.normalize(from.path) }, context.interrupts.signal);
+  const path = posix.normalize(from.path);
+  const tar = stack.copyFrom({ ...from, path: contents ? posix.join(path, '/').concat('.') : path }, context.interrupts.signal);
   if (target === '-') {
     if (context.stdout.isTTY) {
       throw new HyprError('HYPR_USAGE', 'an archive is not written to a terminal', { hint: 'redirect the output: … - > files.tar' });
     }
-    for await (const chunk of tar) {
+    for await (const chunk of path === '/' && !contents ? absoluteNames(tar) : tar) {
       await writeOut(context.stdout, chunk);
     }
     return;

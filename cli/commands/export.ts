@@ -1,3 +1,4 @@
+import { exportNames } from '../../base/tar/rename.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { onMachine } from '../core/machines.ts';
 import { checkServices, withStack } from '../core/project.ts';
@@ -12,7 +13,7 @@ export const runExport: Handler = async (invocation) => {
   refuseTerminal(context, output);
   const { signal } = context.interrupts;
   const done = await onMachine(invocation, service, async (stack, { status }) => {
-    await writeArchive(context, stack.copyFrom({ service: status.service, index: status.number, path: '/' }, signal), output);
+    await writeArchive(context, exportNames(stack.copyFrom({ service: status.service, index: status.number, path: '/' }, signal)), output);
     return 0;
   });
   if (done !== undefined) {
@@ -20,7 +21,7 @@ export const runExport: Handler = async (invocation) => {
   }
   return withStack(invocation, async (stack, project) => {
     checkServices([service], project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
-    await writeArchive(context, stack.copyFrom({ service, index: flags.int('index'), path: '/' }, signal), output);
+    await writeArchive(context, exportNames(stack.copyFrom({ service, index: flags.int('index'), path: '/' }, signal)), output);
     return 0;
   });
 };

@@ -3,11 +3,14 @@ import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { TarHeader } from '../../../base/tar/header.ts';
 import { readTar, StreamSource } from '../../../base/tar/reader.ts';
+import { absoluteNames, exportNames } from '../../../base/tar/rename.ts';
 import { refusalReason } from '../../../guest/protocol/refusal.ts';
-import type { AddedFile, ReplicaDetail } from '../../model/types.ts';
+import type { AddedFile, ReplicaDetail, Stack } from '../../model/types.ts';
 import { ApiError } from '../http/errors.ts';
 import type { Call, Routes } from '../http/router.ts';
+import type { Sink } from '../http/sink.ts';
 import type { Host } from '../machines/host.ts';
+import { throughItsEnd } from '../machines/through-end.ts';
 import { stateWord } from '../shapes/status.ts';
 
 /** Files of containers, as tar archives. */
@@ -20,13 +23,16 @@ export const archiveRoutes = (host: Host): Routes => ({
   'PUT /containers/{id}/archive': (call) => takeArchive(host, call),
   'GET /containers/{id}/export': async ({ params, reply, signal }) => {
     const detail = needMachine(host, params.id ?? '');
-    await host.withStack(detail.stack, async (stack) => {
-      const sink = reply.stream('application/octet-stream');
-      for await (const part of stack.copyFrom({ ...placeOf(detail), path: '/' }, signal)) {
-        await sink.write(part);
-      }
-      sink.end();
-    });
+    let sink: Sink | undefined;
+    const work = (now: ReplicaDetail): Promise<void> =>
+      host.withStack(now.stack, async (stack) => {
+        for await (const part of exportNames(stack.copyFrom({ ...placeOf(now), path: '/' }, signal))) {
+          sink ??= reply.stream('application/octet-stream');
+          await sink.write(part);
+        }
+      });
+    await throughItsEnd({ host, detail, signal, work, canRepeat: () => sink === undefined });
+    (sink ?? reply.stream('application/octet-stream')).end();
   },
 });
 
@@ -37,7 +43,19 @@ const pathOf = ({ query }: Call): string => {
   if (path === undefined) {
     throw new ApiError(400, 'path is missing');
   }
-  return posix.join('/', path);
+  const clean = posix.join('/', path);
+  return isContents(path) ? posix.join(clean, '/').concat('.') : clean;
+};
+
+/** A final dot asks for what is in a folder, without its name. */
+const isContents = (path: string): boolean => /(^|\/)\.$/.test(path) || path === './' || path === '/./';
+
+/** What is at a path, with docker's names: from the path's last part on, `./` after a final dot, `/` for the root. */
+const copyOf = (stack: Stack, detail: ReplicaDetail, path: string, signal: AbortSignal): AsyncIterable<Uint8Array> => {
+  // After a final slash a link is what it leads to, under its own name.
+  const followLinks = path.endsWith('/') && path !== '/';
+  const tar = stack.copyFrom({ ...placeOf(detail), path, followLinks }, signal);
+  return path === '/' ? absoluteNames(tar) : tar;
 };
 
 const placeOf = ({ status }: ReplicaDetail) => ({ service: status.service, index: status.number });
@@ -58,21 +76,27 @@ const statPath = (host: Host, call: Call): Promise<string> => readPath(host, cal
 const readPath = async <T>(host: Host, call: Call, work: (stat: string, tar: AsyncIterable<Uint8Array>) => Promise<T>): Promise<T> => {
   const detail = needMachine(host, call.params.id ?? '');
   const path = pathOf(call);
-  return host.withStack(detail.stack, async (stack) => {
-    const parts = stack.copyFrom({ ...placeOf(detail), path }, call.signal)[Symbol.asyncIterator]();
-    try {
-      const begin: Uint8Array[] = [];
-      const header = await firstHeader(parts, begin);
-      const stat = { name: posix.basename(path) || '/', ...statOf(header) };
-      return await work(Buffer.from(JSON.stringify(stat)).toString('base64'), wholeOf(begin, parts));
-    } catch (error) {
-      throw refusalReason(error) === 'notFound'
-        ? new ApiError(404, `Could not find the file ${path} in container ${detail.status.name}`)
-        : error;
-    } finally {
-      await parts.return?.();
-    }
-  });
+  let isRead = false;
+  const workOn = (now: ReplicaDetail): Promise<T> =>
+    host.withStack(now.stack, async (stack) => {
+      const parts = copyOf(stack, now, path, call.signal)[Symbol.asyncIterator]();
+      try {
+        const begin: Uint8Array[] = [];
+        const header = await firstHeader(parts, begin);
+        isRead = true;
+        const stat = { name: posix.basename(path) || '/', ...statOf(header) };
+        return await work(Buffer.from(JSON.stringify(stat)).toString('base64'), wholeOf(begin, parts));
+      } finally {
+        await parts.return?.();
+      }
+    });
+  try {
+    return await throughItsEnd({ host, detail, signal: call.signal, work: workOn, canRepeat: () => !isRead });
+  } catch (error) {
+    throw refusalReason(error) === 'notFound'
+      ? new ApiError(404, `Could not find the file ${path} in container ${detail.status.name}`)
+      : error;
+  }
 };
 
 /** Puts what it has read into `read`. */

@@ -1,6 +1,5 @@
-import { type ErrorCode, HyprError } from '../../../base/errors.ts';
 import type { LogRecord } from '../../model/events.ts';
-import type { Image, ReplicaDetail } from '../../model/types.ts';
+import type { ReplicaDetail } from '../../model/types.ts';
 import { ApiError } from '../http/errors.ts';
 import { compileFilters, readFilters } from '../http/filters.ts';
 import type { Query } from '../http/query.ts';
@@ -9,7 +8,8 @@ import { commitMachine, listMachineChanges } from '../machines/disk.ts';
 import { outputType, type Streams, writeOutput } from '../machines/frames.ts';
 import type { Host } from '../machines/host.ts';
 import { formatProcesses, listProcesses } from '../machines/processes.ts';
-import { awaitEnd, isUp } from '../machines/wait.ts';
+import { throughItsEnd } from '../machines/through-end.ts';
+import { isUp } from '../machines/wait.ts';
 import { inspectContainer } from '../shapes/container-details.ts';
 import { containerChecks, containerJudges } from '../shapes/container-filters.ts';
 import { summariseReplica } from '../shapes/container-list.ts';
@@ -33,7 +33,10 @@ const KINDS = { changed: 0, added: 1, deleted: 2 } as const;
 const sendChanges = async (host: Host, { params, reply, signal }: Call): Promise<void> => {
   const detail = host.find(params.id ?? '');
   const images = await host.images();
-  const changes = await host.withStack(detail.stack, (stack) => listMachineChanges({ stack, detail, images }, signal));
+  const changes = await throughItsEnd({
+    ...{ host, detail, signal },
+    work: (now) => host.withStack(now.stack, (stack) => listMachineChanges({ stack, detail: now, images }, signal)),
+  });
   reply.json(changes.length === 0 ? null : changes.map(({ path, kind }) => ({ Path: path, Kind: KINDS[kind] })));
 };
 
@@ -47,40 +50,12 @@ const commit = async (host: Host, { query, reply, signal }: Call): Promise<void>
     changes: query.list('changes').filter((text) => text !== ''),
     now: Date.now(),
   };
-  const commitOf = (now: ReplicaDetail): Promise<Image> =>
-    host.withStack(now.stack, (stack) => commitMachine({ stack, detail: now, images }, words, signal));
-  const { id } = await commitOf(detail).catch(async (error: unknown) => {
-    // A machine that ends meanwhile takes the way to its files along; its disk is there afterwards.
-    const ended = error instanceof HyprError && LOSSES.has(error.code) ? await endedSoon(host, detail, signal) : undefined;
-    if (ended === undefined) {
-      throw error;
-    }
-    return commitOf(ended);
+  const { id } = await throughItsEnd({
+    ...{ host, detail, signal },
+    work: (now) => host.withStack(now.stack, (stack) => commitMachine({ stack, detail: now, images }, words, signal)),
   });
   host.events.tell({ type: 'image', action: 'commit', id, attributes: { name: words.reference ?? '' } });
   reply.json({ Id: id }, 201);
-};
-
-/** What is said when a guest, its machine or its supervisor goes; any other refusal is one however long one waits. */
-const LOSSES: ReadonlySet<ErrorCode> = new Set([
-  ...(['GUEST_LOST', 'GUEST_SILENT', 'VMM_DIED'] as const),
-  ...(['STACK_NOT_RUNNING', 'SUPERVISOR_GONE', 'SUPERVISOR_LOST'] as const),
-]);
-
-/** How long a machine may take to end after its guest has gone. */
-const ENDING_MS = 3_000;
-
-/** The machine, if it ran and has ended meanwhile or does so in a moment. */
-const endedSoon = async (host: Host, before: ReplicaDetail, signal: AbortSignal): Promise<ReplicaDetail | undefined> => {
-  if (!isUp(before.status)) {
-    return undefined;
-  }
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(ENDING_MS)]);
-  if (isUp(host.find(before.status.id).status)) {
-    await awaitEnd(host, before, { condition: 'not-running', signal: limit, onReady: () => {} }).catch(() => {});
-  }
-  const now = host.find(before.status.id);
-  return isUp(now.status) ? undefined : now;
 };
 
 /** An image's name as `repo` and `tag` of a query give it. */

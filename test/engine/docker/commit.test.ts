@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type ErrorCode, HyprError } from '../../../base/errors.ts';
 import { homePaths } from '../../../base/paths.ts';
 import { Query } from '../../../engine/docker/http/query.ts';
@@ -12,6 +12,7 @@ const commit = async (
   before: string,
   after: string,
   code: ErrorCode = 'GUEST_LOST',
+  reason?: string,
 ): Promise<{ answer: unknown; tries: number; leftOut: readonly string[] }> => {
   let tries = 0;
   let leftOut: readonly string[] = [];
@@ -32,7 +33,7 @@ const commit = async (
       leftOut = leaveOut;
       tries++;
       if (tries === 1) {
-        throw new HyprError(code, 'the channel to the guest is gone');
+        throw new HyprError(code, 'the channel to the guest is gone', reason === undefined ? {} : { reason });
       }
       return { id: 'sha256:made' };
     },
@@ -71,6 +72,17 @@ describe('a commit', () => {
 
   test('fails at once for what has nothing to do with its end', async () => {
     await expect(commit('running', 'exited', 'IMAGE_REFERENCE')).rejects.toMatchObject({ code: 'IMAGE_REFERENCE' });
+  });
+
+  test('is made of the disk, too, when the machine’s power-off took the guest’s helper along', async () => {
+    expect(await commit('running', 'exited', 'GUEST_REFUSED')).toMatchObject({ answer: { Id: 'sha256:made' }, tries: 2 });
+    await expect(commit('running', 'exited', 'GUEST_REFUSED', 'archive')).rejects.toMatchObject({ code: 'GUEST_REFUSED' });
+  });
+
+  test('is a conflict when the machine neither ends nor answers', async () => {
+    const signal = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(AbortSignal.abort());
+    onTestFinished(() => signal.mockRestore());
+    await expect(commit('running', 'running')).rejects.toMatchObject({ status: 409, message: expect.stringContaining('try again') });
   });
 
   test('fails when the machine did not run before', async () => {

@@ -1,0 +1,61 @@
+import { type ErrorCode, HyprError, messageOf } from '../../../base/errors.ts';
+import { refusalReason } from '../../../guest/protocol/refusal.ts';
+import type { ReplicaDetail } from '../../model/types.ts';
+import { ApiError } from '../http/errors.ts';
+import type { Host } from './host.ts';
+import { awaitEnd, isUp } from './wait.ts';
+
+/** What is done with the files of a machine. */
+export interface FileWork<T> {
+  readonly host: Host;
+  readonly detail: ReplicaDetail;
+  readonly signal: AbortSignal;
+  /** Given the machine as it is then. */
+  readonly work: (now: ReplicaDetail) => Promise<T>;
+  /** Whether it can be done from the start again: no part of the answer was sent. Always, when absent. */
+  readonly canRepeat?: () => boolean;
+}
+
+/**
+ * A machine that ends meanwhile takes the way to its files along: then the work is done once more, on its disk. Throws 409 where it neither
+ * ends nor answers, and what the work throws.
+ */
+export const throughItsEnd = async <T>({ host, detail, signal, work, canRepeat = () => true }: FileWork<T>): Promise<T> => {
+  try {
+    return await work(detail);
+  } catch (error) {
+    if (!isUp(detail.status) || !isLoss(error) || !canRepeat()) {
+      throw error;
+    }
+    const ended = await endedSoon(host, detail, signal);
+    if (ended === undefined) {
+      const { name } = detail.status;
+      throw new ApiError(409, `container ${name} is about to end, or its machine does not answer: ${messageOf(error)} (try again)`);
+    }
+    return await work(ended);
+  }
+};
+
+/** What is said when a guest, its machine or its supervisor goes; any other refusal is one however long one waits. */
+const isLoss = (error: unknown): boolean => error instanceof HyprError && (LOSSES.has(error.code) || isHelperGone(error));
+
+const LOSSES: ReadonlySet<ErrorCode> = new Set([
+  ...(['GUEST_LOST', 'GUEST_SILENT', 'VMM_DIED'] as const),
+  ...(['STACK_NOT_RUNNING', 'SUPERVISOR_GONE', 'SUPERVISOR_LOST'] as const),
+]);
+
+/** Of all refusals this one has no reason: the guest's helper died without a word, as every program does when a machine is powered off. */
+const isHelperGone = (error: HyprError): boolean => error.code === 'GUEST_REFUSED' && refusalReason(error) === undefined;
+
+/** How long a machine may take to end after its guest has gone: on a busy host a power-off takes seconds. */
+const ENDING_MS = 15_000;
+
+/** The machine, if it has ended meanwhile or does so in a moment. */
+const endedSoon = async (host: Host, before: ReplicaDetail, signal: AbortSignal): Promise<ReplicaDetail | undefined> => {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(ENDING_MS)]);
+  if (isUp(host.find(before.status.id).status)) {
+    await awaitEnd(host, before, { condition: 'not-running', signal: limit, onReady: () => {} }).catch(() => {});
+  }
+  const now = host.find(before.status.id);
+  return isUp(now.status) ? undefined : now;
+};
