@@ -1,5 +1,5 @@
 import type { Node, Path, ScalarNode } from '../source/node.ts';
-import { textOf } from '../source/node.ts';
+import { formatFloat, textOf } from '../source/node.ts';
 import type { Schema } from './compose-spec.ts';
 
 /** What is wrong: `name` is a key that may not be called so, `pattern` and `enum` are about a value. */
@@ -26,7 +26,14 @@ export interface Violation {
  * schema takes a third of a second to make), and of a `oneOf` it reports the branch that was meant.
  */
 export const findViolation = (node: Node, schema: Schema, path: Path = []): Violation | undefined =>
-  schema.oneOf !== undefined ? checkOneOf(node, schema.oneOf, path) : (checkType(node, schema, path) ?? checkContent(node, schema, path));
+  checkFinite(node, path) ??
+  (schema.oneOf !== undefined ? checkOneOf(node, schema.oneOf, path) : (checkType(node, schema, path) ?? checkContent(node, schema, path)));
+
+/** JSON, in which docker compose checks the model, has no such numbers, wherever they are. */
+const checkFinite = (node: Node, path: Path): Violation | undefined =>
+  node.kind === 'scalar' && typeof node.value === 'number' && !Number.isFinite(node.value)
+    ? { kind: 'type', path, node, message: `must not be ${formatFloat(node.value)}, which is a number only in YAML: quote it if it is text` }
+    : undefined;
 
 const checkContent = (node: Node, schema: Schema, path: Path): Violation | undefined => {
   switch (node.kind) {
@@ -93,6 +100,8 @@ const isOfType = (node: Node, type: string): boolean => {
   }
 };
 
+const ANYTHING: Schema = {};
+
 const checkMap = (node: Node & { kind: 'map' }, schema: Schema, path: Path): Violation | undefined => {
   const { properties = {}, patternProperties = {} } = schema;
   for (const [key, value] of node.entries) {
@@ -101,7 +110,7 @@ const checkMap = (node: Node & { kind: 'map' }, schema: Schema, path: Path): Vio
     if (schemas.length === 0 && schema.additionalProperties === false) {
       return { path, node: value, ...unknownKey(key, Object.keys(properties)) };
     }
-    for (const sub of schemas) {
+    for (const sub of schemas.length === 0 ? [ANYTHING] : schemas) {
       const violation = sub === undefined ? undefined : findViolation(value, sub, [...path, key]);
       if (violation !== undefined) {
         return violation;
@@ -122,7 +131,7 @@ const checkList = (node: Node & { kind: 'list' }, schema: Schema, path: Path): V
   const seen = new Set<string>();
   for (const [i, item] of node.items.entries()) {
     const at = [...path, `[${i}]`];
-    const violation = schema.items === undefined ? undefined : findViolation(item, schema.items, at);
+    const violation = findViolation(item, schema.items ?? ANYTHING, at);
     if (violation !== undefined) {
       return violation;
     }

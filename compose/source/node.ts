@@ -134,16 +134,18 @@ export const textOfNode = (node: ScalarNode): string => {
   return typeof node.value === 'number' && node.float === true ? formatFloat(node.value) : textOf(node.value);
 };
 
-const TIME = /^(\d+)-(\d+)-(\d+)(?:(?:[Tt]|\s+)(\d+):(\d+):(\d+)(\.\d*)?\s*(Z|[-+]\d{1,2}(?::?\d{2})?)?)?$/;
+const TIME = /^(\d+)-(\d+)-(\d+)(?:(?:[Tt]|\s+)(\d+):(\d+):(\d+)([.,]\d+)?(Z|[-+]\d+:\d+)?)?$/;
 
 /** A YAML timestamp in Go's form: `2020-01-01 00:00:00 +0000 UTC`. */
 const formatTime = (text: string): string => {
   const [, year = '', month = '', day = '', hour = '0', minute = '0', second = '0', fraction = '', zone = 'Z'] = TIME.exec(text) ?? [];
-  const two = (digits: string) => digits.padStart(2, '0');
-  const offset = zone === 'Z' ? '+0000' : `${zone[0]}${zone.slice(1).replace(':', '').padEnd(4, '0')}`;
-  const digits = fraction.replace(/\.?0*$/, '');
-  const clock = `${two(hour)}:${two(minute)}:${two(second)}${digits}`;
-  return `${year}-${two(month)}-${two(day)} ${clock} ${offset} ${/^[-+]0+$/.test(offset) ? 'UTC' : offset}`;
+  const two = (digits: string | number) => String(digits).padStart(2, '0');
+  const [hours = 0, minutes = 0] = zone === 'Z' ? [] : zone.slice(1).split(':').map(Number);
+  const offset = `${two(hours + Math.trunc(minutes / 60))}${two(minutes % 60)}`;
+  const shown = offset === '0000' ? '+0000 UTC' : `${zone[0]}${offset} ${zone[0]}${offset}`;
+  const nanoseconds = fraction.slice(1, 10).replace(/0+$/, '');
+  const clock = `${two(hour)}:${two(minute)}:${two(second)}${nanoseconds === '' ? '' : `.${nanoseconds}`}`;
+  return `${year}-${two(month)}-${two(day)} ${clock} ${shown}`;
 };
 
 /** Go's shortest form of a float: with an exponent below -4 or from 6 on (`%v`); it knows a negative zero. */

@@ -38,7 +38,12 @@ const toSyntax = (node: unknown): Syntax | undefined => {
   }
   const base = { at: node.range?.[0] ?? 0, tag: node.tag, anchor: node.anchor };
   if (isScalar(node)) {
-    return { kind: 'scalar', text: String(node.value ?? ''), isPlain: node.type === Scalar.PLAIN, ...base };
+    return {
+      kind: 'scalar',
+      text: typeof node.value === 'string' ? node.value : (node.source ?? ''),
+      isPlain: node.type === Scalar.PLAIN,
+      ...base,
+    };
   }
   if (isMap(node)) {
     return { kind: 'map', pairs: node.items.map(toPair), ...base };

@@ -198,11 +198,14 @@ class TreeBuilder {
     const key = keyMark === undefined ? {} : { keyMark };
     const tag = syntax.tag?.replace('tag:yaml.org,2002:', '!!');
     if (tag === '!!binary') {
-      return { kind: 'scalar', value: Buffer.from(syntax.text, 'base64').toString('utf8'), mark, ...key };
+      return { kind: 'scalar', value: decodeBinary(syntax.text, mark), mark, ...key };
     }
-    const typed = tag === '!!int' || tag === '!!float' || tag === '!!bool' || tag === '!!null';
-    if ((syntax.isPlain && (tag === undefined || !tag.startsWith('!'))) || typed) {
+    const typed = tag === undefined ? undefined : TYPED[tag];
+    if ((syntax.isPlain && (tag === undefined || !tag.startsWith('!'))) || typed !== undefined) {
       const resolved = resolvePlain(syntax.text);
+      if (typed?.(resolved) === false) {
+        throw errorAt('COMPOSE_SYNTAX', `"${syntax.text}" is no ${tag}`, { mark, hint: 'correct the value, or leave the tag away' });
+      }
       if (typeof resolved.value !== 'string' || resolved.date === true) {
         return { kind: 'scalar', ...resolved, mark, ...key };
       }
@@ -281,3 +284,22 @@ class TreeBuilder {
 }
 
 type Anchored = Exclude<Syntax, SyntaxAlias>;
+
+type Resolved = ReturnType<typeof resolvePlain>;
+
+/** Tags of YAML, and which values they are for. */
+const TYPED: Readonly<Record<string, (resolved: Resolved) => boolean>> = {
+  '!!int': ({ value, float }) => (typeof value === 'number' || typeof value === 'bigint') && float !== true,
+  '!!float': ({ value }) => typeof value === 'number' || typeof value === 'bigint',
+  '!!bool': ({ value }) => typeof value === 'boolean',
+  '!!null': ({ value }) => value === null,
+  '!!timestamp': ({ date }) => date === true,
+};
+
+const decodeBinary = (text: string, mark: Mark): string => {
+  const digits = text.replace(/[\r\n]/g, '');
+  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(digits)) {
+    throw errorAt('COMPOSE_SYNTAX', 'the value of !!binary is not base64', { mark });
+  }
+  return Buffer.from(digits, 'base64').toString('utf8');
+};
