@@ -7,6 +7,7 @@ import { openStateReader, type StateReader } from '../state/store.ts';
 
 /**
  * Tells each time that the database of a home has changed, whoever has written to it, until the abort; of several changes at once in one.
+ * The first is told at once: whoever reads then, and at each that follows, misses none.
  * Readers open and close files beside the database, too: only what SQLite counts as a change is told. Throws HYPR_PERMISSION,
  * HYPR_DISK_FULL, and what the watch throws where the kernel has no more of them.
  */
@@ -27,6 +28,7 @@ export async function* followState(database: string, signal: AbortSignal): Async
   const leave = onAbort(signal, () => touched.end());
   const state = new Versions(database);
   try {
+    yield;
     for await (const _ of touched) {
       if (signal.aborted) {
         return;

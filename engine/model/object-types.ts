@@ -148,6 +148,7 @@ export interface ObjectApi {
   }): AsyncIterable<RecordedEvent>;
   /**
    * Tells each time that what is recorded of stacks, replicas, networks and volumes has changed, several changes at once in one, until the abort.
+   * The first is told at once: whoever reads then, and at each that follows, misses none.
    * Throws HYPR_PERMISSION, HYPR_DISK_FULL, and what the watch throws where the kernel has no more of them.
    */
   changes(signal: AbortSignal): AsyncIterable<void>;
