@@ -1,6 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
 import type { Handler } from '../core/command-spec.ts';
+import { namePattern } from '../format/filters.ts';
 import { formatListing } from '../format/output.ts';
 import { COMPOSE_TABLE } from '../format/table.ts';
 
@@ -26,10 +27,6 @@ const nameFilter = (filter: string): ((name: string) => boolean) => {
   if (pattern === undefined) {
     throw new HyprError('HYPR_USAGE', `--filter does not know "${filter}"`, { hint: 'the only filter is name=REGEXP' });
   }
-  try {
-    const expression = new RegExp(pattern);
-    return (name) => expression.test(name);
-  } catch (error) {
-    throw new HyprError('HYPR_USAGE', `--filter: "${pattern}" is not a regular expression`, { cause: error });
-  }
+  const expression = namePattern(pattern);
+  return (name) => expression.test(name);
 };

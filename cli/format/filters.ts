@@ -25,6 +25,15 @@ export const compileFilters = <T>(filters: readonly string[], judges: Judges<T>)
     });
 };
 
+/** The filter `name`, as docker: any part of the name, or a pattern such as `^name$`. Throws HYPR_USAGE. */
+export const namePattern = (text: string): RegExp => {
+  try {
+    return new RegExp(text);
+  } catch (error) {
+    throw new HyprError('HYPR_USAGE', `--filter: "${text}" is not a regular expression`, { cause: error });
+  }
+};
+
 /** What every `prune` of docker's knows of labels. */
 export const labelJudges = <T>(labelsOf: (thing: T) => Readonly<Record<string, string>>): Judges<T> => ({
   label: (thing, value) => hasLabel(labelsOf(thing), value),

@@ -47,6 +47,9 @@ describe('volume', () => {
     expect((await type('volume ls -q --filter label=team=a')).out).toBe('shop_data\n');
     expect((await type('volume ls -q --filter label=com.docker.compose.project=shop')).out).toBe('shop_data\n');
     expect((await type('volume ls -q --filter name=sp --filter name=x')).out).toBe('spare\n');
+    expect((await type('volume ls -q --filter name=^spare$')).out).toBe('spare\n');
+    expect((await type('volume ls -q --filter name=^par')).out).toBe('');
+    expect((await type('volume ls --filter name=(')).err).toContain('not a regular expression');
     expect((await type('volume ls --filter size=3')).err).toContain('--filter does not know "size=3"');
     expect((await type('volume ls --filter dangling=perhaps')).err).toContain('neither true nor false');
     const [first] = (await type('volume ls --format json')).out.split('\n');
