@@ -70,11 +70,11 @@ export const apiMethods = (
   },
   stats: async (_, context) => create(StatsResponseSchema, { usages: [...(await supervisor.usage.measure(context.signal))] }),
   changeNetwork: async (request, context) => {
-    await guarded(async () => supervisor.changeNetwork(networkChange(request), context.signal));
+    await guarded(() => durably(supervisor, async () => supervisor.changeNetwork(networkChange(request), context.signal)));
     return create(ChangeNetworkResponseSchema, {});
   },
   updateReplica: async (request, context) => {
-    await guarded(async () => supervisor.updateReplica(request.replica, replicaUpdate(request), context.signal));
+    await guarded(() => durably(supervisor, async () => supervisor.updateReplica(request.replica, replicaUpdate(request), context.signal)));
     return create(UpdateReplicaResponseSchema, {});
   },
   wait: async (request, context) =>
@@ -99,16 +99,18 @@ const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
   }
 };
 
+/** What is said to be done outlives a power cut. */
+const durably = async (supervisor: StackSupervisor, work: () => Promise<unknown>): Promise<void> => {
+  await work();
+  await supervisor.settle();
+};
+
 /** Runs an operation and streams its events. The RPC fails when the operation does; a client that goes away interrupts it. */
 async function* operation(
   { supervisor, context, name }: { supervisor: StackSupervisor; context: HandlerContext; name: string },
   work: (signal: AbortSignal) => Promise<void>,
 ): AsyncIterable<Event> {
-  const { events, result } = operationEvents(supervisor.bus, async () => {
-    await work(context.signal);
-    // What is said to be done outlives a power cut.
-    await supervisor.settle();
-  });
+  const { events, result } = operationEvents(supervisor.bus, () => durably(supervisor, () => work(context.signal)));
   for await (const event of events) {
     yield eventMessage(event);
   }

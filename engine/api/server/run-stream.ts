@@ -62,6 +62,8 @@ async function* runOneOff(run: {
   );
   if (options.detach) {
     tap.close();
+    // It is said to be there, so it outlives a power cut.
+    await supervisor.settle();
     yield create(RunOutputSchema, { output: { case: 'started', value: replica.run?.process?.pid ?? 0 } });
     const hook = await fault;
     if (hook !== undefined) {
