@@ -98,6 +98,12 @@ export const syncFolder = async (path: string): Promise<void> => {
   }
 };
 
+/** Removes a file, if it is there, so that a power cut does not bring it back. */
+export const removeFile = async (path: string): Promise<void> => {
+  await rm(path, { force: true });
+  await syncFolder(dirname(path));
+};
+
 /** Whether two files have the same content. */
 export const isSameFile = async (path: string, other: string): Promise<boolean> => {
   await using a = await open(path);

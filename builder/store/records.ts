@@ -1,7 +1,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { exists, writeFileAtomic } from '../../base/host/files.ts';
+import { exists, removeFile, writeFileAtomic } from '../../base/host/files.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { Image } from '../model/types.ts';
 import { digestHex, isDigest, ociDigest } from './format/digest.ts';
@@ -42,7 +42,7 @@ export class Records {
   }
 
   async removeImage(id: string): Promise<void> {
-    await rm(this.#imagePath(id), { force: true });
+    await removeFile(this.#imagePath(id));
   }
 
   async imageIds(): Promise<string[]> {
@@ -61,7 +61,7 @@ export class Records {
   }
 
   async removeReference(reference: string): Promise<void> {
-    await rm(this.#referencePath(reference), { force: true });
+    await removeFile(this.#referencePath(reference));
   }
 
   async references(): Promise<ReferenceRecord[]> {
@@ -79,7 +79,7 @@ export class Records {
   }
 
   async removeReferenceFile(file: string): Promise<void> {
-    await rm(join(this.root, 'references', file), { force: true });
+    await removeFile(join(this.root, 'references', file));
   }
 
   async writeBlob(data: Uint8Array): Promise<string> {
