@@ -10,7 +10,7 @@ import { confirm } from '../core/confirm.ts';
 import type { OutputStream } from '../core/context.ts';
 import { writeOut } from '../core/output.ts';
 import { throwFailures } from '../core/print-error.ts';
-import { compileFilters, labelJudges, parseLabels, untilJudge } from '../format/filters.ts';
+import { compileFilters, labelJudges, parseLabels, parsePairs, untilJudge } from '../format/filters.ts';
 import { findNetwork } from './network.ts';
 
 /** Names for the one kind of network there is. */
@@ -30,7 +30,7 @@ export const runNetworkCreate: Handler = async ({ context, args, flags }) => {
     subnets: flags.list('subnet'),
     gateways: flags.list('gateway'),
     ranges: flags.list('ip-range'),
-    reserved: parseLabels(flags.list('aux-address')),
+    reserved: parsePairs(flags.list('aux-address'), 'aux-address'),
     internal: flags.bool('internal'),
     ipv6: flags.bool('ipv6'),
     labels: parseLabels(flags.list('label')),

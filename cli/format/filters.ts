@@ -69,11 +69,26 @@ export const labelText = (labels: Readonly<Record<string, string>>): string =>
     .map(([key, value]) => `${key}=${value}`)
     .join(',');
 
-/** `KEY=VALUE`, as `--label` has them. */
+/** `KEY=VALUE`, as `--label` has them; a label may be a key alone. Throws HYPR_USAGE for what has no key, or one with space in it, as docker does. */
 export const parseLabels = (labels: readonly string[]): Record<string, string> =>
   Object.fromEntries(
     labels.map((label) => {
       const [key = '', ...rest] = label.split('=');
+      if (key.trim() === '' || /\s/.test(key.trimStart())) {
+        throw new HyprError(
+          'HYPR_USAGE',
+          `"${label}" is not KEY=VALUE: ${key.trim() === '' ? 'it has no key' : 'its key has space in it'}`,
+        );
+      }
       return [key, rest.join('=')];
     }),
   );
+
+/** `NAME=VALUE`, both of which must be there. Throws HYPR_USAGE. */
+export const parsePairs = (pairs: readonly string[], flag: string): Record<string, string> => {
+  const bare = pairs.find((pair) => !/^[^=]+=./s.test(pair));
+  if (bare !== undefined) {
+    throw new HyprError('HYPR_USAGE', `--${flag}: "${bare}" is not NAME=VALUE`);
+  }
+  return parseLabels(pairs);
+};

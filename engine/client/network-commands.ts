@@ -9,7 +9,7 @@ import { sweepNetwork } from '../../net/client/network.ts';
 import { openCapture } from '../../net/client/streams.ts';
 import { DEFAULT_NETWORK, networkNotFound, sharedNetworkKey } from '../model/network-key.ts';
 import type { NetworkRequest, ObjectApi } from '../model/object-types.ts';
-import { chooseSubnets, limitsOf, networkMtu } from '../resources/addresses.ts';
+import { checkReserved, chooseSubnets, limitsOf, networkMtu } from '../resources/addresses.ts';
 import { refuseOption } from '../resources/check-network-config.ts';
 import { findSharedNetwork, lockNetwork, sharedNetworks } from '../resources/shared-networks.ts';
 import type { SharedNetworkRow } from '../state/records.ts';
@@ -60,6 +60,7 @@ const newNetwork = async (request: NetworkRequest, store: StateStore): Promise<S
   const addresses = await chooseSubnets(config, { rows, seed: `network ${name} ${id}` });
   const limits = limitsOf(config);
   allocateAddress({ ...addresses, ...limits, taken: [], hostAccess: !request.internal });
+  checkReserved(limits, addresses);
   const { subnet6, gateway6 } = addresses;
   if (subnet6 !== undefined && gateway6 !== undefined) {
     allocateAddress6({ ...limits, subnet6, gateway6, address: '0.0.0.0', subnet: '0.0.0.0/0', taken: [] });

@@ -37,6 +37,20 @@ export const limitsOf = (config: Pick<NetworkConfig, 'ipam'> | undefined): Addre
   };
 };
 
+/** Throws NET_ADDRESS for a reserved address (`aux_addresses`) that the network does not have, or has already. */
+export const checkReserved = (
+  { reserved }: Pick<AddressLimits, 'reserved'>,
+  { subnet, gateway, subnet6, gateway6 }: Pick<NetworkSpec, 'subnet' | 'gateway' | 'subnet6' | 'gateway6'>,
+): void => {
+  for (const wanted of reserved) {
+    if (subnet6 !== undefined && gateway6 !== undefined && wanted.includes(':')) {
+      allocateAddress6({ subnet6, gateway6, address: '0.0.0.0', subnet: '0.0.0.0/0', taken: [], wanted });
+    } else {
+      allocateAddress({ subnet, gateway, taken: [], wanted });
+    }
+  }
+};
+
 /** The same of a shared network. */
 export const limitsOfShared = ({ range, range6, reserved }: SharedNetworkOptions): AddressLimits => ({
   ...(range === undefined ? {} : { range }),

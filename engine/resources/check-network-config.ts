@@ -4,7 +4,7 @@ import { allocateAddress, chooseSubnetFrom } from '../../net/addresses/ipam.ts';
 import { allocateAddress6, chooseSubnet6 } from '../../net/addresses/ipam6.ts';
 import { overlaps, parseSubnet } from '../../net/addresses/ipv4.ts';
 import type { StateReader } from '../state/store.ts';
-import { ipamOf, limitsOf } from './addresses.ts';
+import { checkReserved, ipamOf, limitsOf } from './addresses.ts';
 import { at, invalid, refuse } from './network-faults.ts';
 import { findSharedNetwork, sharedNetworks } from './shared-networks.ts';
 
@@ -106,9 +106,7 @@ const checkIpam = (key: string, config: NetworkConfig, around: Surroundings): vo
       const taken = subnetsBeside(key, around);
       const chosen = chooseSubnetFrom({ wanted, gateway: v4.gateway, taken }, []);
       allocateAddress({ ...chosen, ...limitsOf(config), taken: [] });
-      for (const reserved of Object.values(v4.aux_addresses ?? {})) {
-        allocateAddress({ ...chosen, taken: [], wanted: reserved });
-      }
+      checkReserved({ reserved: Object.values(v4.aux_addresses ?? {}) }, chosen);
     }
     if (config.enable_ipv6 === true) {
       const chosen = chooseSubnet6({ wanted: v6.subnet, gateway: v6.gateway, taken: [], seed: key });
