@@ -8,22 +8,13 @@ import { parseArgs } from 'node:util';
 import { ensureBuilt } from '../ensure-built.mjs';
 import { root, run } from '../own-node.mjs';
 import { serveFixtures } from '../serve-fixtures.mjs';
+import { numbers } from './random.mjs';
 import { SoakHome } from './soak-home.mjs';
 import { SoakStack } from './soak-stack.mjs';
 
 const { values } = parseArgs({ options: { minutes: { type: 'string', default: '10' }, seed: { type: 'string' } } });
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
 
-/** Mulberry32: the same numbers for the same seed. */
-const numbers = (from) => {
-  let state = from >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-};
 const random = numbers(seed);
 const below = (count) => Math.floor(random() * count);
 const pick = (list) => list[below(list.length)];
