@@ -173,6 +173,11 @@ const loadEnvFiles = async (context: Context): Promise<void> => {
   const named = namedEnvFiles(context);
   const files = named.length > 0 ? named : defaultEnvFile(context);
   const said: Array<{ name: string; value: string; mark: Mark }> = [];
+  if (files.includes('')) {
+    throw new HyprError('COMPOSE_ENV_FILE', '--env-file has an empty path', {
+      hint: 'if it comes from a variable, give that a value or a default: ${NAME:-app.env}',
+    });
+  }
   const values = await readEnvFiles(
     files.map((file) => resolve(options.cwd, file)),
     environment,
@@ -232,17 +237,19 @@ export const readEnvFiles = async (
 };
 
 /** An env file's text. Throws COMPOSE_ENV_FILE if it is missing or unreadable. */
-export const readEnvSource = async (file: string, { from, pipes = false, signal }: ReadOptions = {}) => {
+export const readEnvSource = async (file: string, options: ReadOptions & { readonly missingHint?: string } = {}) => {
+  const { from, pipes = false, signal, what = 'env file', missingHint = 'create it, or correct the path' } = options;
   try {
-    return await readSource(file, { what: 'env file', from, pipes, signal });
+    return await readSource(file, { what, from, pipes, signal });
   } catch (error) {
     if (error instanceof HyprError && error.code === 'COMPOSE_NOT_FOUND') {
-      const message = isErrno(error.cause, 'ENOENT', 'ENOTDIR') ? `env file ${file} not found` : error.message;
+      const isFolder = !isErrno(error.cause, 'ENOENT', 'ENOTDIR');
+      const message = isFolder ? error.message : `${what} ${file} not found`;
       throw new HyprError('COMPOSE_ENV_FILE', message, {
         details: error.details,
         cause: error,
         ...(error.where === undefined ? {} : { where: error.where }),
-        hint: error.hint ?? 'create it, or mark it optional with "required: false"',
+        hint: isFolder ? 'name a file, not the folder that it is in' : (error.hint ?? missingHint),
       });
     }
     throw error;

@@ -37,7 +37,7 @@ export const readSource = async (path: string, options: ReadOptions = {}): Promi
       });
     }
     if (isErrno(error, 'EISDIR')) {
-      throw errorAt('COMPOSE_NOT_FOUND', `${path} is a folder, not a ${what}`, {
+      throw errorAt('COMPOSE_NOT_FOUND', `${path} is a folder, not ${/^[aeiou]/i.test(what) ? 'an' : 'a'} ${what}`, {
         mark: options.from,
         hint: await fileWithin(path),
         cause: error,

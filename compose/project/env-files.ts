@@ -25,7 +25,7 @@ export const resolveEnvFiles = async (project: Project, { cwd, locate, signal }:
     for (const [i, file] of files.entries()) {
       const lookup = (variable: string): string | undefined => project.environment[variable] ?? own.get(variable) ?? undefined;
       const earlier = (variable: string): string | undefined => values.get(variable) ?? undefined;
-      const source = await readOptional(file, { cwd, signal }, () => locate(['services', name, 'env_file', `[${i}]`]));
+      const source = await readOptional(file, { cwd, signal, what: 'env file' }, () => locate(['services', name, 'env_file', `[${i}]`]));
       if (source !== undefined) {
         const parsed =
           checkFormat(file.format) === 'raw'
@@ -44,7 +44,9 @@ export const resolveLabelFiles = async (project: Project, { cwd, locate, signal 
   mapServices(project, 'label_file', async (service, name) => {
     const labels = new Map<string, string>();
     for (const [i, path] of (service.label_file as string[]).entries()) {
-      const source = await readOptional({ path }, { cwd, signal }, () => locate(['services', name, 'label_file', `[${i}]`]));
+      const source = await readOptional({ path }, { cwd, signal, what: 'label file' }, () =>
+        locate(['services', name, 'label_file', `[${i}]`]),
+      );
       if (source !== undefined) {
         addAll(
           labels,
@@ -78,7 +80,7 @@ const mapServices = async (
 
 const readOptional = async (
   file: { path?: string; required?: boolean },
-  { cwd, signal }: Pick<Resolving, 'cwd' | 'signal'>,
+  { cwd, signal, what }: Pick<Resolving, 'cwd' | 'signal'> & { readonly what: string },
   locate: () => ReturnType<Locate>,
 ) => {
   if (!file.path) {
@@ -91,7 +93,11 @@ const readOptional = async (
     });
   }
   try {
-    return await readEnvSource(resolve(cwd, file.path), { signal });
+    return await readEnvSource(resolve(cwd, file.path), {
+      signal,
+      what,
+      ...(what === 'env file' ? { missingHint: 'create it, or mark it optional with "required: false"' } : {}),
+    });
   } catch (error) {
     const missing = error instanceof HyprError && error.code === 'COMPOSE_ENV_FILE';
     if (missing && file.required === false) {
@@ -100,12 +106,15 @@ const readOptional = async (
     if (missing) {
       throw new HyprError('COMPOSE_ENV_FILE', error.message, { ...locate(), hint: error.hint ?? '', cause: error });
     }
-    if (error instanceof HyprError && error.where === undefined && (error.code === 'HYPR_FILE' || error.code === 'COMPOSE_LIMIT')) {
+    if (error instanceof HyprError && error.where === undefined && PLACED.includes(error.code)) {
       throw new HyprError(error.code, error.message, { ...locate(), hint: error.hint ?? '', cause: error });
     }
     throw error;
   }
 };
+
+/** About the file itself, so that who named it has to be told. */
+const PLACED: readonly string[] = ['HYPR_FILE', 'HYPR_PERMISSION', 'COMPOSE_LIMIT'];
 
 const checkFormat = (format: string | undefined): string | undefined => {
   if (format !== undefined && format !== 'raw') {

@@ -36,13 +36,15 @@ export const DIVERGENCES: Readonly<Record<string, (difference: Difference) => bo
   'ipam-merge': ({ input, ours, theirs }) =>
     input.split('ipam').length > 2 && POOLS.test(theirs.stdout) && withoutLines(ours.stdout, POOLS) === withoutLines(theirs.stdout, POOLS),
   crash: refuses(/cmd\/main\.go:\d+ \+0x|panic: /),
-  'unselected-files': (difference) => /^[a-c]$/.test(difference.args.at(-1) ?? '') && refuses(/(env|label)[ _]file \S+/)(difference),
-  'unread-files': (difference) => difference.args.some((arg) => LISTING.test(arg)) && refuses(/(env|label)[ _]file \S+/)(difference),
+  'unselected-files': (difference) => /^[a-c]$/.test(difference.args.at(-1) ?? '') && refuses(UNREAD)(difference),
+  'unread-files': (difference) => difference.args.some((arg) => LISTING.test(arg)) && refuses(UNREAD)(difference),
   'build-list': weRefuse(/build is a mapping in \S+ and must be a mapping here/),
   'empty-device': weRefuse(/devices\[\d+\] has no target/),
   'include-types': weRefuse(/project_directory must be text/),
 };
 
+/** Without a name there are two blanks. */
+const UNREAD = /(env|label)[ _]file|failed to read .* is a directory/;
 const LISTING = /^--(services|volumes|networks|images|profiles|models|environment|no-env-resolution)$/;
 
 const POOLS = /subnet|ip_range|gateway"?:|aux_addresses|"?h"?: "?172|^\s*[{}],?$/;
