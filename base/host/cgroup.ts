@@ -120,6 +120,10 @@ export const confine = async (
     for (const [file, value] of limitFiles(limits, parent.controllers)) {
       await writeFile(join(folder, file), value);
     }
+    // Whoever of them is the kernel's victim, a machine ends as one. Kernels before 4.19 do not have it.
+    await writeFile(join(folder, 'memory.oom.group'), '1').catch((error: unknown) =>
+      log.debug('no memory.oom.group', { reason: messageOf(error) }),
+    );
     for (const pid of all) {
       await move(join(folder, 'cgroup.procs'), String(pid)).catch(unlessEnded);
     }

@@ -166,7 +166,7 @@ export const ATTACKS = [
     'A process of a machine, taken over, uses up memory, processors or processes',
     'a cgroup of its own',
     'test/scenarios/kernels/cgroup.vm.test.ts',
-    'limits memory, processors and tasks for a plain user',
+    'limits memory, processors and tasks for a plain user, ends as one',
   ],
   [
     'A copy of a zygote starts a program or a process',

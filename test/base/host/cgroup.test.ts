@@ -95,7 +95,7 @@ test('processes get one with their limits, and what they have started is in it, 
     const made = await confine([parent], machine, place, async (path, pid) => void moved.push(`${path} ${pid}`));
     expect(made).toMatch(/\/slice\/hypr-shop-db-1-[0-9a-z]+$/);
     const read = (file: string) => readFileSync(join(made ?? '', file), 'utf8');
-    expect(['memory.max', 'cpu.max', 'pids.max'].map(read)).toEqual([String(2 ** 30), '300000 100000', '512']);
+    expect(['memory.max', 'memory.oom.group', 'cpu.max', 'pids.max'].map(read)).toEqual([String(2 ** 30), '1', '300000 100000', '512']);
     expect(moved).toEqual([parent, child].map((pid) => `${made}/cgroup.procs ${pid}`));
   } finally {
     end();

