@@ -54,7 +54,12 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, begi
     ...toolchain.qemu.prefix,
     ...toolchain.qemuData,
     ...['-name', `${OWN_NAME}${quote(spec.name)}`, '-S', '-sandbox', seccomp(beginning.kind === 'zygote' ? 'allow' : 'deny')],
-    ...['-accel', flags.accel, '-cpu', `${flags.cpu}${spec.nested ? flags.nested : flags.plain}`],
+    ...[
+      '-accel',
+      hasOneThread(spec, beginning) ? flags.oneThread : flags.accel,
+      '-cpu',
+      `${flags.cpu}${spec.nested ? flags.nested : flags.plain}`,
+    ],
     ...memoryArgs(toolchain, spec, beginning),
     ...['-smp', String(spec.vcpus), '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-kernel', toolchain.kernel, '-initrd', initramfsOf(toolchain, spec), '-append', kernelLine(flags.kernel(tscKhz))],
@@ -68,6 +73,10 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, begi
   ];
   return { file: toolchain.qemu.file, args, env: environment(toolchain, beginning) };
 };
+
+/** A template only boots, and a clone of it has threads again; disks are plugged in and out of a machine with spare ports. A zygote's copies are not. */
+const hasOneThread = ({ vcpus, sparePorts }: MachineSpec, { kind }: Beginning): boolean =>
+  vcpus > 1 && (kind === 'template' || (sparePorts !== undefined && kind !== 'zygote'));
 
 const OWN_NAME = 'hypr-';
 

@@ -109,11 +109,29 @@ describe('the command line of QEMU', () => {
     expect(args.join(' ')).not.toContain('memory-backend');
   });
 
+  it('has one thread for several processors where devices change while they run: in a template, and where disks are plugged in', () => {
+    const settings = { toolchain: toolchain(), accelerator: 'tcg', tscKhz: 2_000_000 } as const;
+    const accel = (changes: object, beginning?: Parameters<typeof buildQemuCommand>[2]) => {
+      const { args } = buildQemuCommand(settings, spec(changes), beginning);
+      return args[args.indexOf('-accel') + 1];
+    };
+    const ram = '/t/ram';
+    expect([accel({ sparePorts: 12 }), accel({}, { kind: 'template', ram })]).toEqual(Array(2).fill('tcg,thread=single,tb-size=256'));
+    const many = [
+      accel({}),
+      accel({}, { kind: 'clone', ram }),
+      accel({ vcpus: 1, sparePorts: 12 }),
+      accel({ vcpus: 1 }, { kind: 'template', ram }),
+    ];
+    expect(many).toEqual(Array(4).fill('tcg,thread=multi,tb-size=256'));
+  });
+
   it('of a template has slots instead of disks and cards, and its memory in a file', () => {
     const settings = { toolchain: toolchain(), accelerator: 'tcg', tscKhz: 2_000_000 } as const;
     const template = buildQemuCommand(settings, spec(), { kind: 'template', ram: '/t/r,am' }).args;
     expect(lines(difference(template, buildQemuCommand(settings, spec()).args))).toMatchInlineSnapshot(`
-      "-M q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off,hpet=off,memory-backend=m0
+      "-accel tcg,thread=single,tb-size=256
+      -M q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off,hpet=off,memory-backend=m0
       -object memory-backend-file,share=on,mem-path=/t/r,,am,id=m0,size=512M
       -device virtio-balloon-pci
       -device pcie-root-port,id=p0,chassis=1,bus=pcie.0,addr=8.0,multifunction=on
@@ -147,7 +165,8 @@ describe('the command line of QEMU', () => {
     const clone = buildQemuCommand(settings, own, { kind: 'clone', ram: '/t/r,am' }).args;
     const template = buildQemuCommand(settings, { ...own, disks: [], nics: [] }, { kind: 'template', ram: '/t/r,am' }).args;
     expect(lines(difference(clone, template))).toMatchInlineSnapshot(`
-      "-object memory-backend-file,share=off,readonly=on,rom=off,mem-path=/t/r,,am,id=m0,size=512M
+      "-accel tcg,thread=multi,tb-size=256
+      -object memory-backend-file,share=off,readonly=on,rom=off,mem-path=/t/r,,am,id=m0,size=512M
       -drive if=none,id=d0,file=/images/a,,b.vmdk,format=vmdk,readonly=on
       -drive if=none,id=d1,file=/machines/upper.ext4,format=raw,discard=unmap,detect-zeroes=unmap
       -netdev stream,id=n0,server=off,addr.type=fd,addr.str=3
