@@ -8,6 +8,7 @@ import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
 import type { Flags } from '../core/flags.ts';
 import { isSet, loadBuildable, projectEnv } from '../core/project.ts';
+import { parseLabels } from '../format/filters.ts';
 import { runOneOff } from '../session/run-session.ts';
 import { sizeOf } from '../session/session.ts';
 import { startProviders } from './providers.ts';
@@ -86,7 +87,7 @@ export const sharedOptions = (
   const { cwd, home } = context;
   return {
     entrypoint: entrypointOf(flags.string('entrypoint')),
-    labels: Object.fromEntries([...flags.list('label'), ...flags.list('labels')].map(pairOf)),
+    labels: parseLabels([...flags.list('label'), ...flags.list('labels')]),
     volumes: [...flags.list('volume'), ...flags.list('volumes')].map((spec) => mountOf(spec, { cwd, home })),
     ports: flags.list('publish').flatMap(portsOf),
     user: flags.string('user'),
@@ -149,9 +150,4 @@ const readEnvFile = async (path: string, signal: AbortSignal): Promise<string> =
     }
     throw error;
   }
-};
-
-const pairOf = (entry: string): [string, string] => {
-  const at = entry.indexOf('=');
-  return at < 0 ? [entry, ''] : [entry.slice(0, at), entry.slice(at + 1)];
 };

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { HyprError } from '../../base/errors.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import type { NetworkConfig } from '../../compose/model/model.ts';
+import { refuseHostBits } from '../../net/addresses/host-bits.ts';
 import { allocateAddress } from '../../net/addresses/ipam.ts';
 import { allocateAddress6 } from '../../net/addresses/ipam6.ts';
 import { sweepNetwork } from '../../net/client/network.ts';
@@ -55,6 +56,9 @@ const newNetwork = async (request: NetworkRequest, store: StateStore): Promise<S
     refuseOption(`network ${name}`, option, value);
   }
   const config = configOf(request);
+  for (const range of request.ranges) {
+    refuseHostBits('ip-range', range);
+  }
   const rows = [...store.networks(), ...sharedNetworks(store)];
   const id = randomBytes(32).toString('hex');
   const addresses = await chooseSubnets(config, { rows, seed: `network ${name} ${id}` });

@@ -1,5 +1,6 @@
 import { HyprError } from '../../base/errors.ts';
 import type { NetworkConfig } from '../../compose/model/model.ts';
+import { refuseHostBits } from '../../net/addresses/host-bits.ts';
 import { allocateAddress, chooseSubnetFrom } from '../../net/addresses/ipam.ts';
 import { allocateAddress6, chooseSubnet6 } from '../../net/addresses/ipam6.ts';
 import { overlaps, parseSubnet } from '../../net/addresses/ipv4.ts';
@@ -102,6 +103,8 @@ const checkIpam = (key: string, config: NetworkConfig, around: Surroundings): vo
     throw invalid(`network ${key}: ip_range and aux_addresses of IPv6 need an IPv6 subnet`, path);
   }
   at(path, () => {
+    refuseHostBits('ip-range', v4.ip_range);
+    refuseHostBits('ip-range', v6.ip_range);
     if (wanted !== undefined) {
       const taken = subnetsBeside(key, around);
       const chosen = chooseSubnetFrom({ wanted, gateway: v4.gateway, taken }, []);

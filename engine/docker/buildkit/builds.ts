@@ -4,9 +4,9 @@ import { linkedController, orAbort } from '../../../base/abort.ts';
 import { AsyncQueue } from '../../../base/queue.ts';
 import { describeError } from '../http/errors.ts';
 import type { Host } from '../machines/host.ts';
-import { openBuildFolders } from './build-folders.ts';
+import { type BuildFolders, openBuildFolders } from './build-folders.ts';
 import { BuildProgress } from './build-progress.ts';
-import { fetchInputs } from './fetch-inputs.ts';
+import { bodyInputs, fetchInputs, type Inputs } from './fetch-inputs.ts';
 import { type ExportWish, settingsOf } from './frontend-request.ts';
 import type { StatusResponse } from './gen/control_pb.ts';
 import type { Sessions } from './sessions.ts';
@@ -25,6 +25,8 @@ const APPEARS_MS = 30_000;
 export interface Order {
   readonly session: string;
   readonly wish: ExportWish | undefined;
+  /** The context as a tar, which the session has otherwise. */
+  readonly body?: AsyncIterable<Uint8Array>;
 }
 
 /** One build of a client, from its first call to its end. */
@@ -59,7 +61,7 @@ export class Build {
     const running = linkedController(signal);
     try {
       const settings = settingsOf(options, order.wish);
-      const inputs = await fetchInputs(await sessions.find(order.session, running.signal), options, folders, running.signal);
+      const inputs = await inputsOf(order, { sessions, options, folders, signal: running.signal });
       const images = await host.images();
       const { imageId } = await images.build({ ...settings, ...inputs }, (event) => this.#say(progress.statusOf(event)), running.signal);
       const result = randomUUID();
@@ -134,6 +136,21 @@ export class Build {
     }
   }
 }
+
+interface Fetching {
+  readonly sessions: Sessions;
+  readonly options: Readonly<Record<string, string>>;
+  readonly folders: BuildFolders;
+  readonly signal: AbortSignal;
+}
+
+/** Of the session, or of the body of a request, beside which a session need not be. */
+const inputsOf = async ({ session: id, body }: Order, { sessions, options, folders, signal }: Fetching): Promise<Inputs> => {
+  if (body === undefined) {
+    return await fetchInputs(await sessions.find(id, signal), options, folders, signal);
+  }
+  return bodyInputs(id === '' ? undefined : await sessions.find(id, signal), { options, body }, folders, signal);
+};
 
 /** About what a message takes in memory: its texts, and what is around them. */
 const bytesOf = ({ logs, vertexes, statuses, warnings }: StatusResponse): number =>

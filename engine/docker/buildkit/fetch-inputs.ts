@@ -10,7 +10,7 @@ import { receiveFolder } from './receive-folder.ts';
 import type { Session } from './sessions.ts';
 
 type Options = Readonly<Record<string, string>>;
-type Inputs = Pick<BuildRequest, 'context' | 'stdin' | 'dockerfile' | 'additionalContexts' | 'secrets' | 'findSecret'>;
+export type Inputs = Pick<BuildRequest, 'context' | 'stdin' | 'dockerfile' | 'additionalContexts' | 'secrets' | 'findSecret'>;
 
 /** Where buildx says that the context is its standard input. */
 const FROM_SESSION = /^http:\/\/buildkit-session(\/.*)$/;
@@ -53,6 +53,21 @@ export const fetchInputs = async (session: Session, options: Options, folders: B
     secrets: await fetchSecrets(session, { text: dockerfile ?? '', file: name }, folders.secrets, signal),
   };
 };
+
+/** The same of a build whose context is the body of its request; a session beside it may have its secrets. */
+export const bodyInputs = (
+  session: Session | undefined,
+  { options, body }: { readonly options: Options; readonly body: AsyncIterable<Uint8Array> },
+  folders: BuildFolders,
+  signal: AbortSignal,
+): Inputs => ({
+  context: '-',
+  stdin: body,
+  dockerfile: { path: options.filename ?? 'Dockerfile' },
+  additionalContexts: {},
+  secrets: {},
+  ...(session === undefined ? {} : { findSecret: secretFinder(session, folders.secrets, signal) }),
+});
 
 let received = 0;
 

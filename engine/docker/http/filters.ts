@@ -37,7 +37,7 @@ const checkFilters = (wanted: Readonly<Record<string, readonly string[]>>, known
   }
 };
 
-const ONE_ALONE: ReadonlySet<string> = new Set(['until', 'dangling', 'all']);
+const ONE_ALONE: ReadonlySet<string> = new Set(['until', 'unused-for', 'dangling', 'all']);
 
 /** What every `prune` knows of labels: `label`, and with the reverse sense `label!`. */
 export const labelJudges = <T>(labelsOf: (thing: T) => Readonly<Record<string, string>>): Judges<T> => ({
@@ -65,15 +65,20 @@ export const readFilters = (query: Query): Readonly<Record<string, readonly stri
  */
 export const buildFilter = (query: Query): number | undefined => {
   const wanted = readFilters(query);
-  checkFilters(wanted, ['until', ...OF_BUILD_RECORDS], CHECKS);
+  checkFilters(wanted, ['until', UNUSED_FOR, ...OF_BUILD_RECORDS], CHECKS);
+  if (wanted.until !== undefined && wanted[UNUSED_FOR] !== undefined) {
+    throw new ApiError(400, `conflicting filters: "until" and "${UNUSED_FOR}"`);
+  }
   const key = Object.keys(wanted).find((each) => OF_BUILD_RECORDS.includes(each));
   if (key !== undefined) {
     throw notHere(`docker builder prune with the filter '${key}'`, 'remove what is older than a time: --filter until=24h');
   }
-  const [until] = wanted.until ?? [];
+  const [until] = wanted.until ?? wanted[UNUSED_FOR] ?? [];
   return until === undefined ? undefined : untilOf(until);
 };
 
+/** docker's older word for `until`. */
+const UNUSED_FOR = 'unused-for';
 /** Of single records, which hypr's cache has not. */
 const OF_BUILD_RECORDS = ['id', 'parent', 'type', 'description', 'inuse', 'shared', 'private'];
 
@@ -141,4 +146,11 @@ export const isYes = (value: string): boolean => {
 };
 
 /** Values that mean the same wherever they are. */
-const CHECKS: Checks = { until: untilOf, dangling: isYes, all: isYes, 'is-task': isYes, name: (value) => matchesName('', value) };
+const CHECKS: Checks = {
+  until: untilOf,
+  'unused-for': untilOf,
+  dangling: isYes,
+  all: isYes,
+  'is-task': isYes,
+  name: (value) => matchesName('', value),
+};

@@ -24,25 +24,33 @@ export const throughItsEnd = async <T>({ host, detail, signal, work, canRepeat =
   try {
     return await work(detail);
   } catch (error) {
-    if (!isUp(detail.status) || !isLoss(error) || !canRepeat()) {
+    if (!isLoss(error) || !canRepeat()) {
       throw error;
     }
-    const ended = await endedSoon(host, detail, signal);
-    if (ended === undefined) {
-      const { name } = detail.status;
-      throw new ApiError(409, `container ${name} is about to end, or its machine does not answer: ${messageOf(error)} (try again)`);
-    }
-    return await work(ended);
+    return await work(await machineAfter(error, host, detail, signal));
   }
 };
 
-/** What is said when a guest, its machine or its supervisor goes; any other refusal is one however long one waits. */
-const isLoss = (error: unknown): boolean => error instanceof HyprError && (LOSSES.has(error.code) || isHelperGone(error));
+/** The machine, for another try after such an error. */
+const machineAfter = async (error: HyprError, host: Host, detail: ReplicaDetail, signal: AbortSignal): Promise<ReplicaDetail> => {
+  const isSupervisors = OF_SUPERVISORS.has(error.code);
+  const now = isUp(detail.status) ? await endedSoon(host, detail, signal) : undefined;
+  if (now === undefined && isUp(detail.status) && !isSupervisors) {
+    const { name } = detail.status;
+    throw new ApiError(409, `container ${name} is about to end, or its machine does not answer: ${messageOf(error)} (try again)`);
+  }
+  if (now === undefined && !isSupervisors) {
+    throw error;
+  }
+  // Another supervisor takes over from one that was just ending.
+  return now ?? host.find(detail.status.id);
+};
 
-const LOSSES: ReadonlySet<ErrorCode> = new Set([
-  ...(['GUEST_LOST', 'GUEST_SILENT', 'VMM_DIED'] as const),
-  ...(['STACK_NOT_RUNNING', 'SUPERVISOR_GONE', 'SUPERVISOR_LOST'] as const),
-]);
+/** What is said when a guest, its machine or its supervisor goes; any other refusal is one however long one waits. */
+const isLoss = (error: unknown): error is HyprError => error instanceof HyprError && (LOSSES.has(error.code) || isHelperGone(error));
+
+const OF_SUPERVISORS: ReadonlySet<ErrorCode> = new Set(['STACK_NOT_RUNNING', 'SUPERVISOR_GONE', 'SUPERVISOR_LOST']);
+const LOSSES: ReadonlySet<ErrorCode> = new Set([...OF_SUPERVISORS, 'GUEST_LOST', 'GUEST_SILENT', 'VMM_DIED']);
 
 /** Of all refusals this one has no reason: the guest's helper died without a word, as every program does when a machine is powered off. */
 const isHelperGone = (error: HyprError): boolean => error.code === 'GUEST_REFUSED' && refusalReason(error) === undefined;

@@ -60,9 +60,10 @@ const build = async (host: Host, { query, body, reply, signal }: Call): Promise<
 /** Where clients that serve their context on their session say that it is. */
 const ON_SESSION = 'client-session';
 
-/** docker's command line before buildx: what it builds from is on its session, what happens comes back as BuildKit's messages. */
-const buildBySession = async (buildKit: BuildKit, { query, reply, signal }: Call): Promise<void> => {
-  const remote = query.text('remote') ?? ON_SESSION;
+/** docker's command line before buildx, and libraries: what it builds from is on its session or the body, what happens comes back as BuildKit's messages. */
+const buildBySession = async (buildKit: BuildKit, { query, body, reply, signal }: Call): Promise<void> => {
+  // Without a word about it the context is the body, as libraries send it that open a session for their credentials alone.
+  const remote = query.text('remote');
   if (remote === 'upload-request') {
     throw new ApiError(501, 'a build of standard input by BuildKit is not served to this client: set DOCKER_BUILDKIT=0, or use hypr build');
   }
@@ -80,7 +81,7 @@ const buildBySession = async (buildKit: BuildKit, { query, reply, signal }: Call
     ...(query.text('networkmode') === 'none' ? [['force-network-mode', 'none']] : []),
     ...(query.bool('nocache') ? [['no-cache', '']] : []),
     ...(query.bool('pull') ? [['image-resolve-mode', 'pull']] : []),
-    ...(remote === ON_SESSION ? [] : [['context', remote]]),
+    ...(remote === undefined || remote === ON_SESSION ? [] : [['context', remote]]),
     ...[['add-hosts', query.list('extrahosts').join(',')]],
     ...named('buildargs', 'build-arg'),
     ...named('labels', 'label'),
@@ -89,7 +90,11 @@ const buildBySession = async (buildKit: BuildKit, { query, reply, signal }: Call
     .list('t')
     .filter((tag) => tag !== '')
     .join(',');
-  const order = { session: query.text('session') ?? '', wish: { type: 'moby', attributes: { name } } };
+  const order = {
+    session: query.text('session') ?? '',
+    wish: { type: 'moby', attributes: { name } },
+    ...(remote === undefined ? { body: body.bytes } : {}),
+  };
   const lines = new JsonLines(reply);
   await lines.carry(async () => {
     const onStatus = (status: Uint8Array): void => lines.send({ id: 'moby.buildkit.trace', aux: Buffer.from(status).toString('base64') });

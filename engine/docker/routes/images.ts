@@ -264,6 +264,8 @@ const loadImages = async (host: Host, { body, reply, signal }: Call): Promise<vo
     await pipeline(Readable.from(body.bytes), createWriteStream(path));
     const images = await host.images();
     const lines = new JsonLines(reply);
+    // As docker's: an archive that cannot be read is told in the answer, which clients look into.
+    lines.begin();
     await lines.carry(async () => {
       for (const name of await images.load(path, () => {}, signal)) {
         lines.send({ stream: `Loaded image${/^sha256:/.test(name) ? ' ID' : ''}: ${shownName(name)}\n` });

@@ -12,9 +12,14 @@ export class JsonLines {
     this.#reply = reply;
   }
 
-  send(value: unknown): void {
+  /** The answer is a good one from here on, whatever comes: what fails is a line of it. */
+  begin(): Sink {
     this.#sink ??= this.#reply.stream('application/json');
-    void this.#sink.write(`${JSON.stringify(value)}\r\n`);
+    return this.#sink;
+  }
+
+  send(value: unknown): void {
+    void this.begin().write(`${JSON.stringify(value)}\r\n`);
   }
 
   /** As docker's clients draw it: a word about a layer, with how far it is. */
@@ -34,7 +39,6 @@ export class JsonLines {
       const { message } = describeError(error);
       this.send({ errorDetail: { message }, error: message });
     }
-    this.#sink ??= this.#reply.stream('application/json');
-    this.#sink.end();
+    this.begin().end();
   }
 }

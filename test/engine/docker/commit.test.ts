@@ -85,6 +85,10 @@ describe('a commit', () => {
     await expect(commit('running', 'running')).rejects.toMatchObject({ status: 409, message: expect.stringContaining('try again') });
   });
 
+  test('is tried again with the next supervisor when the one of a machine that is off was just ending', async () => {
+    expect(await commit('exited', 'exited', 'SUPERVISOR_GONE')).toMatchObject({ answer: { Id: 'sha256:made' }, tries: 2 });
+  });
+
   test('fails when the machine did not run before', async () => {
     await expect(commit('exited', 'exited')).rejects.toThrow('the channel to the guest is gone');
   });

@@ -63,9 +63,10 @@ const TABLE: readonly Row[] = [
     route: 'POST /build/prune',
     takes: {
       until: TIME,
+      'unused-for': TIME,
       ...{ id: ID, parent: ID, type: ['regular'], description: ['x'], inuse: ['true'], shared: ['true'], private: ['true'] },
     },
-    refuses: { until: NO_TIME, label: ['a'], dangling: ['true'] },
+    refuses: { until: NO_TIME, 'unused-for': NO_TIME, label: ['a'], dangling: ['true'] },
     notHere: ['id', 'parent', 'type', 'description', 'inuse', 'shared', 'private'],
   },
   {
@@ -141,4 +142,9 @@ test('a container that is not there to be before or since is 404', async () => {
   for (const key of ['before', 'since']) {
     await expect(ask(new FakeHost({}), 'GET', filtered('/containers/json', { [key]: ['nobody'] }))).rejects.toMatchObject({ status: 404 });
   }
+});
+
+test('build data of an age is asked for by one of docker’s two words', async () => {
+  const filters = { until: ['24h'], 'unused-for': ['24h'] };
+  await expect(ask(new FakeHost({}), 'POST', filtered('/build/prune', filters))).rejects.toMatchObject({ status: 400 });
 });

@@ -94,6 +94,24 @@ test('contexts are in the home and secrets in the runtime folder; a server that 
   await expect(solved).rejects.toThrow('ended');
 });
 
+test('the context may be the body of the request, with a session for secrets or without one', async () => {
+  const body = (async function* () {
+    yield Buffer.from('a tar');
+  })();
+  for (const id of ['', 's']) {
+    const build = new Build('r');
+    build.begin({ session: id, wish: { type: 'moby', attributes: { name: 'app' } }, body });
+    const given: BuildRequest[] = [];
+    const context = contextOf(async (request) => {
+      given.push(request);
+      expect(await request.findSecret?.('tok')).toEqual(id === '' ? undefined : { file: expect.stringContaining('secret1') });
+      return { imageId: 'sha256:made' };
+    });
+    expect(build.imageOf(await build.solve(context, { filename: 'docker/File' }, new AbortController().signal))).toBe('sha256:made');
+    expect(given).toMatchObject([{ context: '-', stdin: body, dockerfile: { path: 'docker/File' }, tags: ['app'] }]);
+  }
+});
+
 test('what killed servers left is swept, what runs is not', async () => {
   const own = stagingName('context');
   for (const name of [own, own.replace(/-\d+-\d+-/, '-999999999-1-')]) {
