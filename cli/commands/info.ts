@@ -1,6 +1,7 @@
 import { describeHost, type Info, systemName } from '../../engine/docker/shapes/info.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { compileTemplate, unescapeFormat } from '../format/go-template.ts';
+import { goView } from '../format/go-view.ts';
 
 /** `docker info`: what is true of hypr and this host, in docker's shape. */
 export const runInfo: Handler = async ({ context, flags }) => {
@@ -11,12 +12,15 @@ export const runInfo: Handler = async ({ context, flags }) => {
   if (format === 'json') {
     context.stdout.write(`${JSON.stringify(info)}\n`);
   } else if (format !== undefined && format !== '') {
-    context.stdout.write(`${compileTemplate(unescapeFormat(format))(info)}\n`);
+    context.stdout.write(`${compileTemplate(unescapeFormat(format))(withLists(info))}\n`);
   } else {
     context.stdout.write(asText(info));
   }
   return 0;
 };
+
+/** Lists that are null in JSON are empty for a template. */
+const withLists = (info: Info): object => ({ ...info, Warnings: goView({ list: 'string' }, info.Warnings) });
 
 const asText = (info: Info): string =>
   [

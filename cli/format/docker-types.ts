@@ -127,7 +127,7 @@ export const CONTAINER: GoType = {
     GraphDriver: { pointer: { struct: { Name: 'string', Data: TEXT_MAP } } },
     SizeRw: { pointer: 'number' },
     SizeRootFs: { pointer: 'number' },
-    Mounts: { list: { struct: of({ string: 'Type Name Source Destination Driver Mode', bool: 'RW' }) } },
+    Mounts: { list: { struct: { ...of({ string: 'Type Name Source Destination Driver Mode', bool: 'RW' }), Propagation: 'string' } } },
     Config: { pointer: { struct: CONFIG } },
     NetworkSettings: {
       pointer: {

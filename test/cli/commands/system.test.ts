@@ -153,9 +153,9 @@ describe('system', () => {
     const context = fakeContext();
     context.fake.machines = (['running', 'paused', 'exited', 'created'] as const).map((state) => machineOf(state));
     const asked =
-      '{{.Containers}} {{.ContainersRunning}} {{.ContainersPaused}} {{.ContainersStopped}} {{.Images}} {{.LoggingDriver}} {{.OSType}} {{.Swarm.LocalNodeState}}';
+      '{{.Containers}} {{.ContainersRunning}} {{.ContainersPaused}} {{.ContainersStopped}} {{.Images}} {{.LoggingDriver}} {{.OSType}} {{.Swarm.LocalNodeState}} {{.Warnings}}';
     expect(await run(context, `info -f '${asked}'`)).toBe(0);
-    expect(context.stdout.text).toBe('4 1 1 2 0 json-file linux inactive\n');
+    expect(context.stdout.text).toBe('4 1 1 2 0 json-file linux inactive []\n');
     const asJson = fakeContext();
     expect(await run(asJson, "system info --format '{{json .}}'")).toBe(0);
     const info = JSON.parse(asJson.stdout.text);
