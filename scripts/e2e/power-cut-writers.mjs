@@ -14,7 +14,7 @@ export const writers = () => {
     name,
     {
       ...{ image: 'busybox', init: true, stop_grace_period: '1s', ...(volume === undefined ? {} : { volumes: [volume] }) },
-      command: ['sh', '-c', `mkdir -p /at; ${WRITER.replaceAll('$0', '/at').replaceAll('$', '$$')}`],
+      command: ['sh', '-c', `mkdir -p /at; ${WRITER.replaceAll('$0', '/at').split('$').join('$$')}`],
     },
   ]);
   const reader = { image: 'busybox', command: 'sleep infinity', init: true, volumes: ['both:/at'] };
