@@ -1,5 +1,5 @@
 import { isAbsolute } from 'node:path';
-import { HyprError, messageOf } from '../../base/errors.ts';
+import { messageOf } from '../../base/errors.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { UP_DEFAULTS, VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { Stack } from '../../engine/model/types.ts';
@@ -10,6 +10,9 @@ import type { Look } from './screen/look.ts';
 import { RowsScreen, showRows } from './screen/show-rows.tsx';
 import { drawStacks, type StackRow, type StacksState, stackRows } from './stacks-view.ts';
 import { createKeyTable, type KeyTable } from './state/key-table.ts';
+
+/** There is no stream of events over all stacks: what other commands change is read again so often. */
+const LOOK_MS = 2000;
 
 type Choice = { readonly how: 'leave' } | { readonly how: 'objects' } | { readonly how: 'open' | 'up'; readonly row: StackRow };
 
@@ -114,26 +117,8 @@ class StacksStore extends RowsScreen<StacksState> {
     const chosen = new Promise<Choice>((resolve) => {
       this.#chosen = resolve;
     });
-    const over = new AbortController();
-    const followed = this.#follow(over.signal);
-    return showRows(this.#invocation, this, chosen).finally(() => {
-      over.abort(new HyprError('HYPR_CANCELLED', 'the screen was left'));
-      return followed;
-    });
-  }
-
-  /** Looks again at each change that any command or supervisor has recorded. */
-  async #follow(signal: AbortSignal): Promise<void> {
-    try {
-      const objects = await (await this.#invocation.context.engine()).openObjects();
-      for await (const _ of objects.changes(signal)) {
-        await this.#look();
-      }
-    } catch (error) {
-      if (!signal.aborted) {
-        this.change({ message: messageOf(error) });
-      }
-    }
+    const timer = setInterval(() => void this.#look(), LOOK_MS);
+    return showRows(this.#invocation, this, chosen).finally(() => clearInterval(timer));
   }
 
   draw(look: Look): string[] {

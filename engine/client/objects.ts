@@ -18,7 +18,6 @@ import type { VmRow, VolumeRow } from '../state/records.ts';
 import { openStateReader, openStateStore, type StateReader } from '../state/store.ts';
 import { addFiles, renameReplica } from './changes/change-replica.ts';
 import { updateReplica } from './changes/update-replica.ts';
-import { followState } from './follow-state.ts';
 import { composeLabels, listNetworks } from './list-networks.ts';
 import { networkCommands } from './network-commands.ts';
 
@@ -42,7 +41,6 @@ export const openObjects = (paths: HomePaths = homePaths()): ObjectApi => {
       }
       return followEvents(paths.events, options);
     },
-    changes: (signal) => followState(paths.database, signal),
     recordEvent: (event) => recordEvent(paths.events, event),
     ...networkCommands(paths),
     renameReplica: (id, name) => renameReplica(paths, id, name),

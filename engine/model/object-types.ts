@@ -146,12 +146,6 @@ export interface ObjectApi {
     /** Told, in one message, of supervisors of another version of hypr, which may record nothing. */
     readonly onNotice?: ((message: string) => void) | undefined;
   }): AsyncIterable<RecordedEvent>;
-  /**
-   * Tells each time that what is recorded of stacks, replicas, networks and volumes has changed, several changes at once in one, until the abort.
-   * The first is told at once: whoever reads then, and at each that follows, misses none.
-   * Throws HYPR_PERMISSION, HYPR_DISK_FULL, and what the watch throws where the kernel has no more of them.
-   */
-  changes(signal: AbortSignal): AsyncIterable<void>;
   /** Adds what was done to something that no supervisor has. Never throws. */
   recordEvent(event: RecordedEvent): void;
   /** Gives a replica that does not run, and stands alone, another name. Throws NOT_FOUND, HYPR_UNSUPPORTED while it runs. */

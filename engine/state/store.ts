@@ -58,8 +58,6 @@ export interface StateStore {
   putLoopback(row: LoopbackRow): void;
   /** Runs `work` in one transaction; writers in other processes wait for it. */
   transaction<T>(work: () => T): T;
-  /** Another number than before when another connection has changed the database since (SQLite's data_version). */
-  version(): number;
   /** Resolves when all that was written so far outlives a power cut. Commits alone do not: they are not synced one by one. */
   settle(): Promise<void>;
   /** Settles as well. */
@@ -71,10 +69,7 @@ export const openStateStore = (path: string): StateStore => {
   return makeStore(openDatabase(path));
 };
 
-export type StateReader = Pick<
-  StateStore,
-  'stack' | 'stacks' | 'vms' | 'networks' | 'sharedNetworks' | 'leases' | 'volumes' | 'version' | 'close'
->;
+export type StateReader = Pick<StateStore, 'stack' | 'stacks' | 'vms' | 'networks' | 'sharedNetworks' | 'leases' | 'volumes' | 'close'>;
 
 /**
  * Opens the state read-only; without a database it is empty. SQLite creates a file before it reads, which fails on a
@@ -167,7 +162,6 @@ const makeStore = (db: Database.Database): StateStore => {
     loopbacks: () => all('SELECT * FROM loopbacks', readLoopback),
     putLoopback: (row) => upsert('loopbacks', ['address'], { ...row }),
     transaction: (work) => retried(() => db.transaction(work).immediate()),
-    version: () => change(() => db.pragma('data_version', { simple: true }) as number),
     settle: async () => {
       const path = log();
       isUnsettled = false;

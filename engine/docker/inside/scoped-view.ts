@@ -92,7 +92,6 @@ const scopedObjects = (all: ObjectApi, scope: Scope, machines: () => ReplicaDeta
     disconnectNetwork: forbid,
     captureNetwork: forbid,
     events: (options) => all.events(options),
-    changes: (signal) => all.changes(signal),
     recordEvent: (event) => all.recordEvent(event),
     renameReplica: forbid,
     updateReplica: forbid,

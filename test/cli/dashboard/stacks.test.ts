@@ -77,17 +77,6 @@ describe('hypr alone', () => {
     expect(context.stdin.rawModes.at(-1)).toBe(false);
   }, 60_000);
 
-  test('what another command changes is there at once', async () => {
-    const context = onTerminal();
-    const done = run(context, '');
-    await seen(context, '2 stacks');
-    context.fake.stacks = context.fake.stacks.slice(0, 1);
-    void context.fake.changes.push();
-    await seen(context, '1 stack');
-    context.stdin.write('q');
-    expect(await done).toBe(0);
-  }, 60_000);
-
   test('a stack is read as it was last: with its folder, its env files and its profiles', async () => {
     const context = onTerminal();
     context.fake.replicas = [replica({ service: 'web' })];

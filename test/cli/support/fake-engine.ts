@@ -59,7 +59,7 @@ export const log = (service: string, line: string, extra: Partial<LogRecord> = {
 });
 
 /** What comes until the queue ends; a command that is interrupted meanwhile is cancelled. */
-async function* readQueue<T>(events: AsyncQueue<T>, signal?: AbortSignal): AsyncGenerator<T> {
+async function* readEvents(events: AsyncQueue<EngineEvent>, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
   try {
     for (let next = await events.take(signal); !next.done; next = await events.take(signal)) {
       yield next.value;
@@ -80,8 +80,6 @@ type OutputChunk = ExecSession['output'] extends AsyncIterable<infer Chunk> ? Ch
 export class FakeEngine {
   readonly calls: Call[] = [];
   readonly events = new AsyncQueue<EngineEvent>();
-  /** Of what is recorded. */
-  readonly changes = new AsyncQueue<void>();
   replicas: ReplicaStatus[] = [];
   /** Replicas that are gone and have left a log. */
   goneLogs: string[] = [];
@@ -165,7 +163,6 @@ export class FakeEngine {
           engine.#record('events', options);
           yield* engine.recorded.filter(({ time }) => time >= (options.since ?? 0) && time <= (options.until ?? Number.POSITIVE_INFINITY));
         },
-        changes: (signal) => readQueue(this.changes, signal),
         recordEvent: (...args) => this.#record('recordEvent', ...args),
         renameReplica: async (...args) => this.#record('renameReplica', ...args),
         updateReplica: async (...args) => this.#record('updateReplica', ...args),
@@ -346,7 +343,7 @@ export class FakeEngine {
       },
       events: (options, signal) => {
         this.#record('events', options);
-        return readQueue(this.events, signal);
+        return readEvents(this.events, signal);
       },
       stats: async () => this.usage,
       wait: async (services) => {
