@@ -13,9 +13,8 @@ export const finishHere = async ({ invocation }: AttachedUp, unfinished: Unfinis
   const { context, flags } = invocation;
   const { names } = unfinished;
   const [goes, it] = names.length === 1 ? ['goes', 'it'] : ['go', 'them'];
-  context.stderr.write(`${names.join(', ')} ${goes} on here; Ctrl-C calls ${it} off\n`);
-  const renderer = await createBuildingRenderer(context, flags, names[0] ?? '');
   let isCalledOff = false;
+  // Before anything is said of Ctrl-C.
   const release = context.interrupts.take(
     () => {
       isCalledOff = true;
@@ -23,6 +22,8 @@ export const finishHere = async ({ invocation }: AttachedUp, unfinished: Unfinis
     },
     () => context.interrupts.force(),
   );
+  context.stderr.write(`${names.join(', ')} ${goes} on here; Ctrl-C calls ${it} off\n`);
+  const renderer = await createBuildingRenderer(context, flags, names[0] ?? '');
   try {
     unfinished.follow((event) => feedEvent(renderer, event));
     await unfinished.done;

@@ -13,7 +13,7 @@ export interface Unfinished {
   readonly names: readonly string[];
   /** Calls `onEvent` with how far they are, and with what comes from now on. */
   follow(onEvent: (event: EngineEvent) => void): void;
-  /** Resolves when all have ended; rejects with the error of the first that failed. */
+  /** Settles when all have ended; rejects if one failed, with the error of the one that began first. */
   readonly done: Promise<void>;
   callOff(reason: Error): void;
 }
@@ -56,7 +56,12 @@ export class Operations {
     if (names.length === 0) {
       return undefined;
     }
-    const done = Promise.all(this.#running).then(() => {});
+    const done = Promise.allSettled(this.#running).then((ends) => {
+      const failed = ends.find((end) => end.status === 'rejected');
+      if (failed !== undefined) {
+        throw failed.reason;
+      }
+    });
     // Whoever takes it may come to it later than its failure.
     done.catch(() => {});
     return {

@@ -11,7 +11,10 @@ import { RowsScreen, showRows } from './screen/show-rows.tsx';
 import { drawStacks, type StackRow, type StacksState, stackRows } from './stacks-view.ts';
 import { createKeyTable, type KeyTable } from './state/key-table.ts';
 
-/** There is no stream of events over all stacks: what other commands change is read again so often. */
+/**
+ * What other commands change is read again so often. There is no event for it that can be relied on: a file's comes when SQLite writes its log,
+ * and the change shows to readers a moment later, without one.
+ */
 const LOOK_MS = 2000;
 
 type Choice = { readonly how: 'leave' } | { readonly how: 'objects' } | { readonly how: 'open' | 'up'; readonly row: StackRow };

@@ -42,9 +42,10 @@ export class BuildLog {
     this.#vertices.clear();
   }
 
-  /** The steps as events, for a log that begins now and has one service; without their output. */
-  steps(): BuildEvent[] {
-    return this.vertices.map(({ id, name, state, startedAt, duration, error }) => ({
+  /** The steps that began at `since` or later (milliseconds since the epoch) as events, for a log that begins now; without their output. */
+  steps(since: number): BuildEvent[] {
+    const meant = this.vertices.filter(({ startedAt }) => startedAt >= since);
+    return meant.map(({ id, name, state, startedAt, duration, error }) => ({
       ...{ type: 'vertex', id, name, state, time: startedAt },
       ...(duration === undefined ? {} : { duration }),
       ...(error === undefined ? {} : { error }),

@@ -20,6 +20,11 @@ export const projectLabels = (machine: {
 /** What docker compose's labels begin with. */
 export const PROJECT_LABELS = 'com.docker.compose.';
 
+/** Those that `projectLabels` gives. */
+export const OWN_LABELS: ReadonlySet<string> = new Set(
+  ['config-hash', 'container-number', 'oneoff', 'project', 'service'].map((name) => `${PROJECT_LABELS}${name}`),
+);
+
 /** Whether a machine was made alone, by `run` or docker's API, and is part of no Compose file. */
 export const isStandalone = (stack: StackRow | undefined, vm: Pick<VmRow, 'oneOff'>): boolean =>
   stack !== undefined && stack.files.length === 0 && Object.keys(stack.project.services).length === 1 && !vm.oneOff;

@@ -85,6 +85,11 @@ export class DashboardModel {
     return this.#operations.at(-1)?.since ?? 0;
   }
 
+  /** When the first of those under way began, in milliseconds since the epoch; undefined when there is none. */
+  get busySince(): number | undefined {
+    return this.#operations[0]?.since;
+  }
+
   /** All operations under way, in the order in which they began. */
   get operations(): string[] {
     return this.#operations.map(({ name }) => name);
@@ -182,9 +187,11 @@ export class DashboardModel {
   /** Returns what ends it. */
   beginOperation(name: string): () => void {
     const operation = { name, since: this.now() };
+    if (this.#operations.length === 0) {
+      this.progress.clear();
+      this.parts.clear();
+    }
     this.#operations.push(operation);
-    this.progress.clear();
-    this.parts.clear();
     this.touch();
     return () => {
       const index = this.#operations.indexOf(operation);

@@ -1,5 +1,5 @@
 import type { RecordedEvent } from '../../model/events.ts';
-import { PROJECT_LABELS } from '../../state/project-labels.ts';
+import { OWN_LABELS } from '../../state/project-labels.ts';
 
 /** Labels come from images. */
 const LONGEST_LINE = 64 * 1024;
@@ -15,8 +15,7 @@ const foundBy = ({ attributes }: RecordedEvent): RecordedEvent['attributes'] => 
   return { ...Object.fromEntries(Object.entries(attributes).filter(isOfProject)), image, name };
 };
 
-const isOfProject = ([key, value]: readonly [string, string]): boolean =>
-  key.startsWith(PROJECT_LABELS) && key.length + value.length <= 1024;
+const isOfProject = ([key, value]: readonly [string, string]): boolean => OWN_LABELS.has(key) && value.length <= 1024;
 
 /**
  * The event of a line, of whichever version of hypr; undefined for a line that a full disk or a killed writer tore, and for one that is no event

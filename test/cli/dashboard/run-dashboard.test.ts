@@ -64,13 +64,13 @@ describe('the dashboard from start to end', () => {
   });
 
   /** An `up` that has said how far it is, and ends when the test says so. */
-  const halfWay = (context: FakeContext) => {
+  const halfWay = (context: FakeContext, buildTime = NOW) => {
     const ending = Promise.withResolvers<void>();
     const more = Promise.withResolvers<(event: EngineEvent) => void>();
     context.fake.onUp = (onEvent, signal) => {
       onEvent(container('shop-db-1', 'Healthy', 'done'));
       onEvent(container('shop-web-1', 'Creating', 'working'));
-      const vertex = { type: 'vertex' as const, id: 4, name: '[2/3] RUN make', time: NOW };
+      const vertex = { type: 'vertex' as const, id: 4, name: '[2/3] RUN make', time: buildTime };
       onEvent({ type: 'build', time: NOW, service: 'web', event: { ...vertex, state: 'started' } });
       more.resolve(onEvent);
       signal?.addEventListener('abort', () => ending.reject(signal.reason));
@@ -142,6 +142,54 @@ describe('the dashboard from start to end', () => {
     expect(await done).toBe(1);
     expect(context.stderr.text).toContain('there is no image nginx:nope');
     expect(context.stderr.text).not.toContain('goes on without');
+  });
+
+  test('of two that go on there, one that fails does not end the other', async () => {
+    const context = onTerminal({ COMPOSE_PROGRESS: 'plain' });
+    const { ending, more } = halfWay(context);
+    const begun = Promise.withResolvers<void>();
+    const restart = Promise.withResolvers<void>();
+    context.fake.onVerb = () => {
+      begun.resolve();
+      return restart.promise;
+    };
+    const done = run(context, 'up');
+    await listening(context, done);
+    const onEvent = await more;
+    context.stdin.write('r');
+    await begun.promise;
+    context.stdin.write('d');
+    await said(context, 'up, restart go on here; Ctrl-C calls them off\n Container shop-db-1 Healthy');
+    restart.reject(new HyprError('STACK_BUSY', 'restart is not possible now'));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    onEvent(container('shop-web-1', 'Started', 'done'));
+    ending.resolve();
+    expect(await done).toBe(1);
+    expect(context.stderr.text).toMatch(/shop-web-1 Started[\s\S]*restart is not possible now/);
+  });
+
+  test('an operation does not show the build of one before it', async () => {
+    const context = onTerminal({ COMPOSE_PROGRESS: 'plain' });
+    const { ending, more } = halfWay(context, NOW - 1);
+    const begun = Promise.withResolvers<void>();
+    const restart = Promise.withResolvers<void>();
+    context.fake.onVerb = () => {
+      begun.resolve();
+      return restart.promise;
+    };
+    const done = run(context, 'up');
+    await listening(context, done);
+    await more;
+    ending.resolve();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    context.stdin.write('r');
+    await begun.promise;
+    context.stdin.write('d');
+    await said(context, 'restart goes on here');
+    restart.resolve();
+    expect(await done).toBe(0);
+    expect(context.stdout.text).not.toContain('#1 [web 2/3] RUN make\n');
+    expect(context.stderr.text).not.toContain('shop-db-1 Healthy');
   });
 
   test.each([

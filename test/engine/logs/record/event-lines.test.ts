@@ -41,3 +41,8 @@ test('a line of the record › that is too long keeps the name and the labels of
   });
   expect(eventOf(long)?.attributes).toEqual({ name: 'shop-web-1', image: 'busybox', ...project });
 });
+
+test('a line of the record › is short whatever labels an image has, those that begin like docker compose’s too', () => {
+  const labels = Object.fromEntries(Array.from({ length: 3000 }, (_, at) => [`com.docker.compose.${at}`, 'y'.repeat(900)]));
+  expect(lineOf({ ...EVENT, attributes: { ...EVENT.attributes, ...labels } }).length).toBeLessThan(1000);
+});
