@@ -147,8 +147,6 @@ export class DashboardSession {
       // There is a terminal, or no dashboard; Ink would draw nothing before the end where CI is set, as in containers of developers.
       interactive: true,
       patchConsole: true,
-      // What changed, not the whole frame: a digit of a sample is some bytes to a terminal that may be far away.
-      incrementalRendering: true,
       maxFps: 30,
     });
     return () => app.unmount();

@@ -15,7 +15,7 @@ const PER_SECOND = 5;
 
 /** Prints its numbers at a steady rate: a turn that came late is made up for. */
 const source = (seconds: number): string =>
-  `i=0; t0=$$(cut -d. -f1 /proc/uptime); while [ $$i -lt ${seconds * PER_SECOND} ]; do seq $$((i * ${LINES} + 1)) $$((i * ${LINES} + ${LINES})); i=$$((i + 1)); now=$$(cut -d. -f1 /proc/uptime); [ $$((i / ${PER_SECOND})) -le $$((now - t0)) ] || usleep 100000; done; echo all of it; sleep 100000`;
+  `i=0; t0=$$(cut -d. -f1 /proc/uptime); while [ $$i -lt ${seconds * PER_SECOND} ]; do seq $$((i * ${LINES} + 1)) $$((i * ${LINES} + ${LINES})); i=$$((i + 1)); until now=$$(cut -d. -f1 /proc/uptime); [ $$((i / ${PER_SECOND})) -le $$((now - t0)) ]; do usleep 100000; done; done; echo all of it; sleep 100000`;
 
 /** Tells what the process used since it was asked to begin (SIGUSR2) when it is asked again. */
 const TELLER = `const { monitorEventLoopDelay } = require('node:perf_hooks');
