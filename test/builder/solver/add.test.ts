@@ -57,7 +57,7 @@ describe('ADD of archives', () => {
 
   it('leaves folders that it has no entry of as the image has them, and follows links that are there instead', async () => {
     const script =
-      'mkdir -p base/tmp base/usr/lib && chmod 1777 base/tmp && chgrp 5 base/tmp && ln -s usr/lib base/lib && tar -C base -cf base.tar .';
+      'mkdir -p base/tmp base/usr/lib && chmod 1777 base/tmp && ln -s usr/lib base/lib && tar --owner=0 --group=5 --numeric-owner -C base -cf base.tar .';
     execFileSync('sh', ['-c', script], { cwd: shop.context });
     execFileSync('sh', ['-c', 'mkdir -p tmp lib/sub && echo t > tmp/t && echo l > lib/sub/l && tar -cf more.tar tmp/t lib/sub/l'], {
       cwd: shop.context,
@@ -73,7 +73,10 @@ describe('ADD of archives', () => {
   it('makes folders below one with the setgid bit as mkdir does', async () => {
     execFileSync(
       'sh',
-      ['-c', 'mkdir -p g && chgrp 5 g && chmod 2775 g && tar -cf base.tar g && mkdir -p a/b && echo f > a/b/f && tar -cf deep.tar a/b/f'],
+      [
+        '-c',
+        'mkdir -p g && chmod 2775 g && tar --owner=0 --group=5 --numeric-owner -cf base.tar g && mkdir -p a/b && echo f > a/b/f && tar -cf deep.tar a/b/f',
+      ],
       {
         cwd: shop.context,
       },
