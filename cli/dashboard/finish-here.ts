@@ -1,5 +1,5 @@
 import { HyprError, isAbort } from '../../base/errors.ts';
-import { feedEvent } from '../render/types.ts';
+import { feedEvent, type ProgressRenderer } from '../render/types.ts';
 import { createBuildingRenderer } from '../render/with-builds.ts';
 import type { AttachedUp } from '../session/attached-up.ts';
 import { interruptedUp } from '../session/interrupted-up.ts';
@@ -23,14 +23,16 @@ export const finishHere = async ({ invocation }: AttachedUp, unfinished: Unfinis
     () => context.interrupts.force(),
   );
   context.stderr.write(`${names.join(', ')} ${goes} on here; Ctrl-C calls ${it} off\n`);
-  const renderer = await createBuildingRenderer(context, flags, names[0] ?? '');
+  let renderer: ProgressRenderer | undefined;
   try {
-    unfinished.follow((event) => feedEvent(renderer, event));
+    const shown = await createBuildingRenderer(context, flags, names[0] ?? '');
+    renderer = shown;
+    unfinished.follow((event) => feedEvent(shown, event));
     await unfinished.done;
   } catch (error) {
     throw isCalledOff && isAbort(error) ? interruptedUp(false, error) : error;
   } finally {
     release();
-    renderer.close();
+    renderer?.close();
   }
 };

@@ -13,7 +13,7 @@ export interface Unfinished {
   readonly names: readonly string[];
   /** Calls `onEvent` with how far they are, and with what comes from now on. */
   follow(onEvent: (event: EngineEvent) => void): void;
-  /** Settles when all have ended; rejects if one failed, with the error of the one that began first. */
+  /** Settles when all have ended; rejects if one failed, with the error of the one that began first. What the others failed with is told as a warning. */
   readonly done: Promise<void>;
   callOff(reason: Error): void;
 }
@@ -57,7 +57,10 @@ export class Operations {
       return undefined;
     }
     const done = Promise.allSettled(this.#running).then((ends) => {
-      const failed = ends.find((end) => end.status === 'rejected');
+      const [failed, ...others] = ends.filter((end) => end.status === 'rejected');
+      for (const { reason } of others) {
+        this.#see({ type: 'warning', time: this.#model.now(), message: messageOf(reason) });
+      }
       if (failed !== undefined) {
         throw failed.reason;
       }

@@ -10,7 +10,7 @@ import { sweepNetwork } from '../../net/client/network.ts';
 import { openCapture } from '../../net/client/streams.ts';
 import { DEFAULT_NETWORK, networkNotFound, sharedNetworkKey } from '../model/network-key.ts';
 import type { NetworkRequest, ObjectApi } from '../model/object-types.ts';
-import { checkReserved, chooseSubnets, limitsOf, networkMtu } from '../resources/addresses.ts';
+import { checkReserved, chooseSubnets, limitsOf, networkMtu, refuseHostBitsOf } from '../resources/addresses.ts';
 import { refuseOption } from '../resources/check-network-config.ts';
 import { findSharedNetwork, lockNetwork, sharedNetworks } from '../resources/shared-networks.ts';
 import type { SharedNetworkRow } from '../state/records.ts';
@@ -56,6 +56,7 @@ const newNetwork = async (request: NetworkRequest, store: StateStore): Promise<S
     refuseOption(`network ${name}`, option, value);
   }
   const config = configOf(request);
+  refuseHostBitsOf(config);
   for (const range of request.ranges) {
     refuseHostBits('ip-range', range);
   }

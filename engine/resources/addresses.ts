@@ -1,6 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import type { NetworkConfig } from '../../compose/model/model.ts';
 import type { NicConfig } from '../../guest/types.ts';
+import { refuseHostBits } from '../../net/addresses/host-bits.ts';
 import { allocateAddress, chooseSubnet, macAddress, prefixLength } from '../../net/addresses/ipam.ts';
 import { allocateAddress6, chooseSubnet6 } from '../../net/addresses/ipam6.ts';
 import { overlaps, parseSubnet } from '../../net/addresses/ipv4.ts';
@@ -26,6 +27,14 @@ export const ipamOf = (config: Pick<NetworkConfig, 'ipam'> | undefined): { v4: I
   const entries = config?.ipam?.config ?? [];
   const isV6 = (entry: IpamConfig): boolean => [entry.subnet, entry.gateway, entry.ip_range].some((text) => text?.includes(':') === true);
   return { v4: entries.find((entry) => !isV6(entry)) ?? {}, v6: entries.find(isV6) ?? {} };
+};
+
+/** Throws NET_ADDRESS for a subnet or range that is an address within it. */
+export const refuseHostBitsOf = (config: Pick<NetworkConfig, 'ipam'>): void => {
+  for (const { subnet, ip_range: range } of Object.values(ipamOf(config))) {
+    refuseHostBits('subnet', subnet);
+    refuseHostBits('ip-range', range);
+  }
 };
 
 export const limitsOf = (config: Pick<NetworkConfig, 'ipam'> | undefined): AddressLimits => {

@@ -1,11 +1,10 @@
 import { HyprError } from '../../base/errors.ts';
 import type { NetworkConfig } from '../../compose/model/model.ts';
-import { refuseHostBits } from '../../net/addresses/host-bits.ts';
 import { allocateAddress, chooseSubnetFrom } from '../../net/addresses/ipam.ts';
 import { allocateAddress6, chooseSubnet6 } from '../../net/addresses/ipam6.ts';
 import { overlaps, parseSubnet } from '../../net/addresses/ipv4.ts';
 import type { StateReader } from '../state/store.ts';
-import { checkReserved, ipamOf, limitsOf } from './addresses.ts';
+import { checkReserved, ipamOf, limitsOf, refuseHostBitsOf } from './addresses.ts';
 import { at, invalid, refuse } from './network-faults.ts';
 import { findSharedNetwork, sharedNetworks } from './shared-networks.ts';
 
@@ -103,8 +102,10 @@ const checkIpam = (key: string, config: NetworkConfig, around: Surroundings): vo
     throw invalid(`network ${key}: ip_range and aux_addresses of IPv6 need an IPv6 subnet`, path);
   }
   at(path, () => {
-    refuseHostBits('ip-range', v4.ip_range);
-    refuseHostBits('ip-range', v6.ip_range);
+    // As docker, of a network that is to be made: one that is there has had its addresses made right.
+    if (!around.state.networks().some(({ name }) => name === config.name)) {
+      refuseHostBitsOf(config);
+    }
     if (wanted !== undefined) {
       const taken = subnetsBeside(key, around);
       const chosen = chooseSubnetFrom({ wanted, gateway: v4.gateway, taken }, []);

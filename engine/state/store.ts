@@ -116,6 +116,19 @@ const makeStore = (db: Database.Database): StateStore => {
   };
   // Absent: the last connection that was closed has written all of it into the database, and synced that.
   const log = (): string | undefined => (isUnsettled && existsSync(`${db.name}-wal`) ? `${db.name}-wal` : undefined);
+  const settleNow = async (): Promise<void> => {
+    const path = log();
+    isUnsettled = false;
+    try {
+      if (path !== undefined) {
+        await syncLog(path);
+      }
+    } catch (error) {
+      isUnsettled = true;
+      throw error;
+    }
+  };
+  let settling: Promise<void> | undefined;
   /** Inserts or updates by primary key; columns are the keys of the row. */
   const upsert = (table: string, keys: readonly string[], plain: Sql): void => {
     const row = withSum(plain);
@@ -163,16 +176,12 @@ const makeStore = (db: Database.Database): StateStore => {
     putLoopback: (row) => upsert('loopbacks', ['address'], { ...row }),
     transaction: (work) => retried(() => db.transaction(work).immediate()),
     settle: async () => {
-      const path = log();
-      isUnsettled = false;
-      try {
-        if (path !== undefined) {
-          await syncLog(path);
-        }
-      } catch (error) {
-        isUnsettled = true;
-        throw error;
-      }
+      // One that is under way may have begun before what this caller has written, and it may fail.
+      await settling?.catch(() => {});
+      settling ??= settleNow().finally(() => {
+        settling = undefined;
+      });
+      await settling;
     },
     close: () => {
       const path = log();

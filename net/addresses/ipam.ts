@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { refuseHostBits } from './host-bits.ts';
 import { contains, formatIpv4, formatSubnet, overlaps, parseIpv4, parseSubnet, type Subnet, subnetAt } from './ipv4.ts';
 import { needAddress, needSubnet } from './need.ts';
 import { parseRoutes } from './proc-net.ts';
@@ -127,7 +126,6 @@ const freeSubnet = (avoid: readonly Subnet[]): Subnet => {
 };
 
 const wantedSubnet = (text: string, taken: readonly Subnet[]): Subnet => {
-  refuseHostBits('subnet', text);
   const subnet = needSubnet(text);
   if (subnet.prefix > 29 || subnet.prefix < 8) {
     throw new HyprError('NET_ADDRESS', `the subnet ${text} cannot be used: it must be /8 to /29`);

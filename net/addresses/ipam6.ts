@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { HyprError } from '../../base/errors.ts';
-import { refuseHostBits } from './host-bits.ts';
 import { parseIpv4, parseSubnet } from './ipv4.ts';
 import { contains6, formatIpv6, formatSubnet6, overlaps6, type Subnet6 } from './ipv6.ts';
 import { needAddress6, needSubnet6 } from './need.ts';
@@ -21,7 +20,6 @@ export const chooseSubnet6 = (request: {
   readonly seed: string;
 }): Subnet6Choice => {
   const subnet = needSubnet6(request.wanted ?? privateSubnet(request.seed));
-  refuseHostBits('subnet', request.wanted);
   if (subnet.prefix > MOST_BITS || subnet.prefix < LEAST_BITS) {
     throw new HyprError('NET_ADDRESS', `the subnet ${request.wanted} cannot be used: it must be /${LEAST_BITS} to /${MOST_BITS}`);
   }

@@ -75,6 +75,10 @@ const play = async (home, one, after) => {
 };
 
 const playAll = async (home) => {
+  const unknown = values.only?.filter((only) => !CASES.some(({ name }) => name === only)) ?? [];
+  if (unknown.length > 0) {
+    throw new Error(`there is no case ${unknown.join(', ')}; there are: ${CASES.map(({ name }) => name).join(', ')}`);
+  }
   for (const one of CASES.filter(({ name }) => values.only === undefined || values.only.includes(name))) {
     const longest = one.hasBegun ? WRITE_MS : await play(home, one);
     for (let round = 1; round < Number(values.rounds); round++) {
@@ -112,9 +116,12 @@ if (process.getuid() !== 0) {
   await ensureBuilt();
   await run(join(root, 'bin', 'hypr'), ['setup']);
   const args = ['--mount', '--propagation', 'private', process.execPath, ...process.argv.slice(1)];
-  await run('unshare', args, { env: { ...process.env, HYPR_POWER_CUT_INSIDE: '1' } }).catch(
-    ({ exitCode }) => (process.exitCode = exitCode),
-  );
+  await run('unshare', args, { env: { ...process.env, HYPR_POWER_CUT_INSIDE: '1' } }).catch((error) => {
+    process.exitCode = error.exitCode ?? 1;
+    if (error.exitCode === undefined) {
+      console.error(`unshare: ${error.message}`);
+    }
+  });
 } else {
   await inside();
 }

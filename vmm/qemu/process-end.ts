@@ -96,7 +96,8 @@ const followEnd = async ({ child, qmp, spec, what }: RunningInput, wasMeant: () 
   }
   await withDeadline({ ms: ENDING_MS, what: 'the end of QEMU' }, () => childEnd(child)).catch(() => {});
   return new HyprError('GUEST_BOOT', `${what} ended before it was ready (${said ?? endWords(child)})`, {
-    details: await endLines({ spec }),
+    // Files that cannot be read say nothing of the end, which is what is told.
+    details: await endLines({ spec }).catch(() => []),
   });
 };
 

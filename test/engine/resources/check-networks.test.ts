@@ -49,6 +49,11 @@ describe('networks of a file', () => {
     ['the default network by mode', { web: { network_mode: 'bridge', networks: {} } }, {}],
     ['no network', { web: { network_mode: 'none', networks: {} } }, {}],
     ['an MTU', { web: on(null) }, { n: { driver: 'bridge', driver_opts: { 'com.docker.network.driver.mtu': 1400 } } }],
+    [
+      'an address within the subnet, of a network that is there',
+      { web: on(null) },
+      { n: { name: 'other_x', ipam: { config: [{ subnet: '10.90.0.7/24', ip_range: '10.90.0.9/28' }] } } },
+    ],
     ['what no service uses', { web: on(null) }, { n: {}, m: { driver: 'overlay' } }],
   ])('%s is fine', (_, services, networks) => {
     expect(() => check(services, networks)).not.toThrow();
@@ -66,6 +71,15 @@ describe('networks of a file', () => {
     ['services.web.networks.n.interface_name', { web: on({ interface_name: 'a/b' }) }, { n: {} }, 'COMPOSE_INVALID', '"a/b"'],
     ['services.web.networks.n.mac_address', { web: on({ mac_address: '01:00:00:00:00:01' }) }, { n: {} }, 'COMPOSE_INVALID', 'MAC'],
     ['services.web.networks.n.ipv4_address', { web: on({ ipv4_address: '10.90.0.7' }) }, { n: {} }, 'COMPOSE_INVALID', 'needs a subnet'],
+    ...[{ subnet: '10.90.0.7/24' }, { subnet: '10.90.0.0/24', ip_range: '10.90.0.9/28' }].map(
+      (config): [string, Record<string, Service>, Record<string, Partial<NetworkConfig>>, string, string] => [
+        'networks.n.ipam',
+        { web: on(null) },
+        { n: { ipam: { config: [config] } } },
+        'NET_ADDRESS',
+        'it should be 10.90.0.0/',
+      ],
+    ),
     [
       'services.web.networks.n.ipv4_address',
       { web: on({ ipv4_address: '10.91.0.7' }) },

@@ -17,8 +17,8 @@ describe('chooseSubnet', () => {
     expect(() => chooseSubnetFrom({ taken: ['0.0.0.0/0'] }, [])).toThrow(expect.objectContaining({ code: 'NET_EXHAUSTED' }));
   });
 
-  it('keeps a wanted subnet and gateway', () => {
-    expect(chooseSubnetFrom({ wanted: '10.90.0.0/16', gateway: '10.90.0.9', taken: [] }, [])).toEqual({
+  it('keeps a wanted subnet and gateway, host bits cleared', () => {
+    expect(chooseSubnetFrom({ wanted: '10.90.1.7/16', gateway: '10.90.0.9', taken: [] }, [])).toEqual({
       subnet: '10.90.0.0/16',
       gateway: '10.90.0.9',
     });
@@ -27,7 +27,6 @@ describe('chooseSubnet', () => {
 
   it.each([
     [{ wanted: '10.0.0.0/30', taken: [] }, '/8 to /29'],
-    [{ wanted: '10.1.2.3/24', taken: [] }, 'invalid subnet 10.1.2.3/24: it should be 10.1.2.0/24'],
     [{ wanted: 'fd00::/64', taken: [] }, 'not an IPv4 subnet'],
     [{ wanted: '127.0.0.0/8', taken: [] }, 'no machine can have an address of 127.0.0.0/8'],
     [{ wanted: '0.0.0.0/8', taken: [] }, 'of 0.0.0.0/8'],
