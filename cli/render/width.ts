@@ -3,20 +3,31 @@ import stringWidth from 'string-width';
 
 const ASCII = /^[\u0020-\u007e]*$/;
 
+/** Frames are full of these, each one column wide; what else there is, is measured, and that is fifty times slower. */
+const NARROW = /^[\u0020-\u007e\u00b7\u00d7\u2026\u203a\u2190-\u2193\u2500-\u25fc]*$/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the sequences that set colours begin with one
+const COLOURS = /\u001b\[[\d;]*m/g;
+
 /** Columns that text takes on a terminal; escape sequences take none. */
-export const widthOf = (text: string): number => (ASCII.test(text) ? text.length : stringWidth(text));
+export const widthOf = (text: string): number => {
+  if (ASCII.test(text)) {
+    return text.length;
+  }
+  const plain = text.replace(COLOURS, '');
+  return NARROW.test(plain) ? plain.length : stringWidth(text);
+};
 
 /** At most `width` columns of text. */
 export const cut = (text: string, width: number): string => {
   if (ASCII.test(text)) {
     return text.length <= width ? text : text.slice(0, Math.max(0, width));
   }
-  if (stringWidth(text) <= width) {
+  if (widthOf(text) <= width) {
     return text;
   }
   const slice = sliceAnsi(text, 0, Math.max(0, width));
   // The slice keeps a wide character that crosses the edge, so it is removed.
-  return stringWidth(slice) <= width ? slice : sliceAnsi(text, 0, Math.max(0, width - 1));
+  return widthOf(slice) <= width ? slice : sliceAnsi(text, 0, Math.max(0, width - 1));
 };
 
 /** At most `width` columns of text, and a sign at the end of what is cut. */
