@@ -59,11 +59,19 @@ const wrapText = (text: string, width: number): string[] => {
   return rows;
 };
 
-/** The table of keys; in two columns where one is too long for the screen and nothing has to be cut for it. */
+/** Columns of a key and the blanks before it. */
+const KEY_WIDTH = 11;
+
+/** The table of keys; in two columns where one is too long for the screen and nothing has to be cut for it. What is too long goes on below. */
 const helpRows = (model: DashboardModel, look: Look, height: number): string[] => {
   const lines = (['Services', 'Logs', 'Stack'] as const).flatMap((group) => [
     look.paint('bold', ` ${group}`),
-    ...model.keys.bindings.filter((key) => key.group === group).map((key) => `   ${key.label.padEnd(7)} ${key.text}`),
+    ...model.keys.bindings
+      .filter((key) => key.group === group)
+      .flatMap((key) => {
+        const [first, ...more] = wrapText(key.text, Math.max(1, look.columns - KEY_WIDTH));
+        return [`   ${key.label.padEnd(7)} ${first}`, ...more.map((row) => `${' '.repeat(KEY_WIDTH)}${row}`)];
+      }),
   ]);
   const half = Math.ceil(lines.length / 2);
   const width = Math.trunc(look.columns / 2);

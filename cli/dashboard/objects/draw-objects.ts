@@ -1,5 +1,6 @@
 import { sanitiseName } from '../../../base/sanitise.ts';
 import { shorten, widthOf } from '../../render/width.ts';
+import { fitWords } from '../draw/footer.ts';
 import type { Look } from '../screen/look.ts';
 import type { KeyTable } from '../state/key-table.ts';
 import { KINDS, type Kind, type ObjectRow, type ObjectRows } from './read-objects.ts';
@@ -93,5 +94,5 @@ const drawFooter = ({ question, message }: ObjectsState, look: Look, keys: KeyTa
     `${keys.labelOf('prune')} remove all unused`,
     'Esc back',
   ];
-  return message === '' ? look.paint('dim', ` ${words.join(dot)}`) : ` ${sanitiseName(message)}`;
+  return message === '' ? look.paint('dim', ` ${fitWords(words, { dot, columns: look.columns, last: 1 })}`) : ` ${sanitiseName(message)}`;
 };

@@ -241,6 +241,17 @@ describe('the screen', () => {
     expect(drawScreen(bench.model, small).join('\n')).toContain('this page');
   });
 
+  test('help at forty columns goes on below where a row is too short, and loses no word', () => {
+    const bench = setUp();
+    bench.model.change({ mode: 'help' });
+    const text = drawScreen(bench.model, look(40, 120)).join('\n');
+    expect(text).not.toContain('…');
+    expect(text).toContain('   j ↓     next service, or one line\n           down\n');
+    for (const key of KEYS) {
+      expect(text.replaceAll(/\s+/g, ' ')).toContain(key.text);
+    }
+  });
+
   test('no key is bound twice', () => {
     const keys = KEYS.flatMap((binding) => binding.keys);
     expect(new Set(keys).size).toBe(keys.length);
