@@ -17,6 +17,7 @@ const TREES = [
       'ports',
       'devices',
       'share',
+      'sync',
       'setup',
       'step',
       'process',
