@@ -48,6 +48,6 @@ it('a source › without its header, in no room, or with a hidden declaration is
   expect(checkCRooms(root)).toEqual([
     'guest/agent/lib/lone.c: has no header lib/lone.h',
     'guest/agent/lib/lone.c: declares by `extern` what it should include',
-    'guest/agent/stray.h: is in no room; the rooms are lib, fs, dns, link, requests, ports, devices, share, setup, step, process, watchers, handlers, core',
+    'guest/agent/stray.h: is in no room; the rooms are lib, fs, dns, link, requests, ports, devices, share, sync, setup, step, process, watchers, handlers, core',
   ]);
 });
