@@ -27,6 +27,5 @@ const nameFilter = (filter: string): ((name: string) => boolean) => {
   if (pattern === undefined) {
     throw new HyprError('HYPR_USAGE', `--filter does not know "${filter}"`, { hint: 'the only filter is name=REGEXP' });
   }
-  const expression = namePattern(pattern);
-  return (name) => expression.test(name);
+  return namePattern(pattern);
 };

@@ -4,7 +4,7 @@ import { networkNotFound } from '../../engine/model/network-key.ts';
 import type { NetworkDetail } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { NETWORK } from '../format/docker-types.ts';
-import { compileFilters, hasLabel, isYes, labelText, namePattern } from '../format/filters.ts';
+import { compileFilters, hasLabel, isYes, labelText, nameJudge } from '../format/filters.ts';
 import { goView } from '../format/go-view.ts';
 import { formatListing } from '../format/output.ts';
 import { printObjects } from './print-objects.ts';
@@ -17,7 +17,7 @@ const BUILT_IN = 'bridge';
 /** `network ls`: the default network, the networks of all stacks that are up or stopped, and those that were made by `network create`. */
 export const runNetworkLs: Handler = async ({ context, flags }) => {
   const matches = compileFilters<NetworkDetail>(flags.list('filter'), {
-    name: (network, value) => namePattern(value).test(network.name),
+    name: nameJudge(({ name }) => name),
     id: (network, value) => network.id.startsWith(value),
     driver: (_, value) => value === 'bridge' || value === 'gvproxy',
     scope: (_, value) => value === 'local',

@@ -5,7 +5,7 @@ import { psState } from '../../engine/docker/shapes/status.ts';
 import type { ReplicaDetail } from '../../engine/model/types.ts';
 import type { Invocation } from '../core/command-spec.ts';
 import { noSuchMachine } from '../core/machines.ts';
-import { compileFilters, namePattern } from '../format/filters.ts';
+import { compileFilters, nameJudge } from '../format/filters.ts';
 import { formatListing } from '../format/output.ts';
 import { psRow } from '../format/replica.ts';
 
@@ -34,7 +34,7 @@ export const printAllMachines = async ({ context, flags }: Invocation): Promise<
     ...judges,
     // hypr's own states, too. As docker: any part of the name, or a pattern.
     status: ({ status }, value) => status.state === value || psState(status) === checkState(value),
-    name: ({ status }, value) => namePattern(value).test(status.name),
+    name: nameJudge(({ status }) => status.name),
   });
   const last = flags.bool('latest') ? 1 : (flags.int('last') ?? 0);
   const all = flags.bool('all') || last > 0 || filters.some((filter) => /^(status|exited)=/.test(filter));

@@ -6,7 +6,7 @@ import type { Handler } from '../core/command-spec.ts';
 import { confirm } from '../core/confirm.ts';
 import { throwFailures } from '../core/print-error.ts';
 import { VOLUME } from '../format/docker-types.ts';
-import { compileFilters, hasLabel, isYes, labelJudges, labelText, namePattern, parseLabels } from '../format/filters.ts';
+import { compileFilters, hasLabel, isYes, labelJudges, labelText, nameJudge, parseLabels } from '../format/filters.ts';
 import { goView } from '../format/go-view.ts';
 import { formatListing } from '../format/output.ts';
 import { humanSize } from '../format/units.ts';
@@ -17,7 +17,7 @@ const COLUMNS = { Driver: 'DRIVER', Name: 'VOLUME NAME' };
 /** `volume ls`: the named volumes of all stacks, as docker prints them. */
 export const runVolumeLs: Handler = async ({ context, flags }) => {
   const matches = compileFilters<VolumeDetail>(flags.list('filter'), {
-    name: (volume, value) => namePattern(value).test(volume.name),
+    name: nameJudge(({ name }) => name),
     driver: (_, value) => value === 'local',
     dangling: (volume, value) => (volume.users.length === 0) === isYes(value),
     label: (volume, value) => hasLabel(volume.labels, value),

@@ -1,36 +1,51 @@
 import { HyprError } from '../../base/errors.ts';
+import { compilePattern } from '../../base/pattern/compile.ts';
 import { parseMoment } from './time.ts';
 
+type Judge<T> =
+  | ((thing: T, value: string) => boolean)
+  /** Makes the predicate of a value once, before there is anything to judge. */
+  | { readonly prepare: (value: string) => (thing: T) => boolean };
+
 /** The predicate for each key of `--filter KEY=VALUE`. */
-export type Judges<T> = Readonly<Record<string, (thing: T, value: string) => boolean>>;
+export type Judges<T> = Readonly<Record<string, Judge<T>>>;
 
 /** As docker: values of one key are alternatives (except those of `label` and `label!`), and all keys have to match. Throws HYPR_USAGE for an unknown key. */
 export const compileFilters = <T>(filters: readonly string[], judges: Judges<T>): ((thing: T) => boolean) => {
-  const wanted = new Map<string, string[]>();
+  const wanted = new Map<string, Array<(thing: T) => boolean>>();
   for (const filter of filters) {
     const [, key = '', value = ''] = /^([^=]+)=(.*)$/s.exec(filter) ?? [];
-    if (!Object.hasOwn(judges, key)) {
+    const judge = Object.hasOwn(judges, key) ? judges[key] : undefined;
+    if (judge === undefined) {
       throw new HyprError('HYPR_USAGE', `invalid filter '${filter.split('=')[0]}': --filter does not know "${filter}"`, {
         hint: `filters are ${Object.keys(judges)
           .map((name) => `${name}=…`)
           .join(', ')}`,
       });
     }
-    wanted.set(key, [...(wanted.get(key) ?? []), value]);
+    const holds = typeof judge === 'function' ? (thing: T): boolean => judge(thing, value) : judge.prepare(value);
+    wanted.set(key, [...(wanted.get(key) ?? []), holds]);
   }
   return (thing) =>
-    [...wanted].every(([key, values]) => {
-      const holds = (value: string): boolean => judges[key]?.(thing, value) === true;
-      return key === 'label' || key === 'label!' ? values.every(holds) : values.some(holds);
-    });
+    [...wanted].every(([key, all]) =>
+      key === 'label' || key === 'label!' ? all.every((holds) => holds(thing)) : all.some((holds) => holds(thing)),
+    );
 };
 
-/** The filter `name`, as docker: any part of the name, or a pattern such as `^name$`. Throws HYPR_USAGE. */
-export const namePattern = (text: string): RegExp => {
+/** The filter `name`, as docker: any part of the name, or a pattern such as `^name$`, with or without a slash before the name. Throws HYPR_USAGE. */
+export const nameJudge = <T>(nameOf: (thing: T) => string): Judge<T> => ({
+  prepare: (value) => {
+    const finds = namePattern(value);
+    return (thing) => finds(nameOf(thing)) || finds(`/${nameOf(thing)}`);
+  },
+});
+
+/** Throws HYPR_USAGE. */
+export const namePattern = (text: string): ((name: string) => boolean) => {
   try {
-    return new RegExp(text);
+    return compilePattern(text);
   } catch (error) {
-    throw new HyprError('HYPR_USAGE', `--filter: "${text}" is not a regular expression`, { cause: error });
+    throw new HyprError('HYPR_USAGE', `--filter: "${text}" is not a regular expression: ${(error as Error).message}`);
   }
 };
 

@@ -18,7 +18,7 @@ export const FLOORS = {
 
 /** Floor → its rooms, low first. `.` is the floor's own folder; a name with an ending is one file of it, which stands elsewhere than the others. */
 export const ROOMS = {
-  base: ['.', 'host', 'tar', 'trace'],
+  base: ['.', 'host', 'pattern', 'tar', 'trace'],
   compose: ['source', 'model', 'interpolate', 'merge', 'files', 'yaml', 'schema', 'project', 'load', 'config', 'publish', '.'],
   guest: ['.', 'protocol', 'client', 'image'],
   vmm: ['model', 'archive', 'toolchain', 'devices', 'qemu', 'template', 'zygote', 'backend', 'host', '.'],

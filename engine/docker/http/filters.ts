@@ -1,9 +1,16 @@
 import { readMoment } from '../../../base/moment.ts';
+import { compilePattern } from '../../../base/pattern/compile.ts';
+import { PatternFault } from '../../../base/pattern/parts.ts';
 import { ApiError, notHere } from './errors.ts';
 import type { Query } from './query.ts';
 
+type Judge<T> =
+  | ((thing: T, value: string) => boolean)
+  /** Makes the predicate of a value once, before there is anything to judge. */
+  | { readonly prepare: (value: string) => (thing: T) => boolean };
+
 /** The judge for each key of `filters`. */
-export type Judges<T> = Readonly<Record<string, (thing: T, value: string) => boolean>>;
+export type Judges<T> = Readonly<Record<string, Judge<T>>>;
 /** For a key, what throws 400 for a value that means nothing. Asked before anything is judged, so also where there is nothing to judge. */
 export type Checks = Readonly<Record<string, (value: string) => unknown>>;
 
@@ -14,12 +21,15 @@ export type Checks = Readonly<Record<string, (value: string) => unknown>>;
 export const compileFilters = <T>(query: Query, judges: Judges<T>, checks: Checks = {}): ((thing: T) => boolean) => {
   const wanted = readFilters(query);
   checkFilters(wanted, Object.keys(judges), { ...CHECKS, ...checks });
+  const compiled = Object.entries(wanted).map(([key, values]) => [key, values.map((value) => prepare(judges[key], value))] as const);
   return (thing) =>
-    Object.entries(wanted).every(([key, values]) => {
-      const holds = (value: string): boolean => judges[key]?.(thing, value) === true;
-      return ALL_HOLD.has(key) ? values.every(holds) : values.length === 0 || values.some(holds);
-    });
+    compiled.every(([key, all]) =>
+      ALL_HOLD.has(key) ? all.every((holds) => holds(thing)) : all.length === 0 || all.some((holds) => holds(thing)),
+    );
 };
+
+const prepare = <T>(judge: Judge<T> | undefined, value: string): ((thing: T) => boolean) =>
+  judge === undefined ? () => false : typeof judge === 'function' ? (thing) => judge(thing, value) : judge.prepare(value);
 
 const ALL_HOLD: ReadonlySet<string> = new Set(['label', 'label!']);
 
@@ -97,21 +107,20 @@ export const hasLabel = (labels: Readonly<Record<string, string>>, wanted: strin
   return Object.hasOwn(labels, key) && (rest.length === 0 || labels[key] === rest.join('='));
 };
 
-/** `name`, `^name`, `name$`, `^/name$`, `^/?name$`: what clients send of regular expressions, which could take for ever. */
-const NAME_PATTERN = /^(\^)?(\/\??)?([\w.-]*)(\$)?$/;
+/** The filter `name`: a pattern of Go's, found anywhere in the name, with or without the slash that docker writes before it. Throws 400 for what is none. */
+export const nameJudge = <T>(nameOf: (thing: T) => string): Judge<T> => ({
+  prepare: (value) => {
+    const finds = patternOf(value);
+    return (thing) => finds(nameOf(thing)) || finds(`/${nameOf(thing)}`);
+  },
+});
 
-/** Whether the filter `name` of docker's clients holds; every character of a name stands for itself. Throws 400 for other patterns. */
-export const matchesName = (name: string, wanted: string): boolean => {
-  const [whole, start, slash, text = '', end] = NAME_PATTERN.exec(wanted) ?? [];
-  if (whole === undefined) {
-    throw new ApiError(400, "invalid filter 'name': only a piece of a name, with ^ before or $ after it, is looked for");
+const patternOf = (value: string): ((text: string) => boolean) => {
+  try {
+    return compilePattern(value);
+  } catch (error) {
+    throw error instanceof PatternFault ? new ApiError(400, `invalid filter 'name': ${error.message}`) : error;
   }
-  // Only at the beginning of a container's name there is a slash.
-  const isPrefix = start !== undefined || slash === '/';
-  if (isPrefix && end !== undefined) {
-    return name === text;
-  }
-  return isPrefix ? name.startsWith(text) : end === undefined ? name.includes(text) : name.endsWith(text);
 };
 
 /** `*` stands for anything but a slash. Each piece is looked for once: a regular expression would try all ways for `*a*a*a*a`. */
@@ -152,5 +161,4 @@ const CHECKS: Checks = {
   dangling: isYes,
   all: isYes,
   'is-task': isYes,
-  name: (value) => matchesName('', value),
 };

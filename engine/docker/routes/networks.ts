@@ -1,7 +1,7 @@
 import { DEFAULT_NETWORK } from '../../model/network-key.ts';
 import type { NetworkDetail } from '../../model/types.ts';
 import { ApiError } from '../http/errors.ts';
-import { type Checks, compileFilters, hasLabel, isYes, labelJudges, matchesName, untilOf } from '../http/filters.ts';
+import { type Checks, compileFilters, hasLabel, isYes, labelJudges, nameJudge, untilOf } from '../http/filters.ts';
 import type { Call, Routes } from '../http/router.ts';
 import { asList, asMap, asRecord, asText } from '../http/values.ts';
 import type { Host } from '../machines/host.ts';
@@ -54,7 +54,7 @@ const listNetworks = (host: Host, { query, reply }: Call): void => {
   const matches = compileFilters<NetworkDetail>(
     query,
     {
-      name: (network, value) => matchesName(network.name, value),
+      name: nameJudge(({ name }) => name),
       id: (network, value) => network.id.startsWith(value),
       driver: (_, value) => value === 'bridge',
       scope: (_, value) => value === 'local',

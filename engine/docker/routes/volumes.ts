@@ -4,7 +4,7 @@ import { diskUsage } from '../../../base/host/disk-usage.ts';
 import type { VolumeDetail } from '../../model/types.ts';
 import { ANONYMOUS_LABEL } from '../../model/volume-name.ts';
 import { ApiError, notHere } from '../http/errors.ts';
-import { compileFilters, hasLabel, isYes, labelJudges, readFilters } from '../http/filters.ts';
+import { compileFilters, hasLabel, isYes, labelJudges, nameJudge, readFilters } from '../http/filters.ts';
 import type { Call, Routes } from '../http/router.ts';
 import { asMap, asText } from '../http/values.ts';
 import type { Host } from '../machines/host.ts';
@@ -14,7 +14,7 @@ import { inspectVolume } from '../shapes/volume.ts';
 export const volumeRoutes = (host: Host): Routes => ({
   'GET /volumes': ({ query, reply }) => {
     const matches = compileFilters<VolumeDetail>(query, {
-      name: (volume, value) => volume.name.includes(value),
+      name: nameJudge(({ name }) => name),
       driver: (_, value) => value === 'local',
       dangling: (volume, value) => (volume.users.length === 0) === isYes(value),
       label: (volume, value) => hasLabel(volume.labels, value),

@@ -1,6 +1,6 @@
 import type { ReplicaDetail } from '../../model/types.ts';
 import { ApiError } from '../http/errors.ts';
-import { type Checks, hasLabel, isYes, type Judges, matchesName } from '../http/filters.ts';
+import { type Checks, hasLabel, isYes, type Judges, nameJudge } from '../http/filters.ts';
 import { labelsOf } from './container.ts';
 import { familiarName, imageRepository } from './names.ts';
 import { stateWord } from './status.ts';
@@ -8,7 +8,7 @@ import { stateWord } from './status.ts';
 /** docker's filters of containers. `createdOf`: when the container of a name was made; throws where there is none. */
 export const containerJudges = (createdOf: (reference: string) => number): Judges<ReplicaDetail> => ({
   id: ({ status }, value) => status.id.startsWith(value),
-  name: ({ status }, value) => matchesName(status.name, value),
+  name: nameJudge(({ status }) => status.name),
   label: (detail, value) => hasLabel(labelsOf(detail), value),
   status: ({ status }, value) => stateWord(status) === value,
   exited: ({ status }, value) => stateWord(status) === 'exited' && status.exitCode === Number(value),

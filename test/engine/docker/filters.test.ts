@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { matchesGlob, matchesName } from '../../../engine/docker/http/filters.ts';
+import { compileFilters, matchesGlob, nameJudge } from '../../../engine/docker/http/filters.ts';
+import { Query } from '../../../engine/docker/http/query.ts';
 
 test.each([
   ['eb', true],
@@ -15,14 +16,29 @@ test.each([
   ['/eb', false],
   ['^/web-1$', true],
   ['^/?web-1$', true],
-  ['w.b', false],
-])('the filter name=%s is about pieces of a name', (wanted, found) => {
-  expect(matchesName('web-1', wanted)).toBe(found);
+  ['w.b', true],
+  ['^/?(web|db)-[0-9]$', true],
+  ['(?i)WEB', true],
+  ['web.*2', false],
+  ['^(a|b)', false],
+])('the filter name=%s is a pattern, as in docker', (wanted, found) => {
+  expect(named(wanted)('web-1')).toBe(found);
 });
 
-test('a regular expression is refused rather than run', () => {
-  for (const wanted of ['(a+)+$', '^(web|db)$', 'web.*', '[', `${'a'.repeat(100_000)}!`]) {
-    expect(() => matchesName('a'.repeat(60), wanted), wanted.slice(0, 20)).toThrow(/invalid filter 'name'/);
+/** The filter `name`. */
+const named = (wanted: string): ((name: string) => boolean) => compileFilters(queryOf(wanted), { name: nameJudge((name: string) => name) });
+
+const queryOf = (wanted: string): Query => new Query(new URLSearchParams({ filters: JSON.stringify({ name: [wanted] }) }));
+
+test('a pattern that means nothing is refused before anything is looked at', () => {
+  for (const wanted of ['[', '(', '*', 'a**', '(?=a)', '\\8', '((a{1000}){1000}){1000}', `${'a'.repeat(100_000)}`, '('.repeat(50_000)]) {
+    expect(() => named(wanted), wanted.slice(0, 20)).toThrow(/invalid filter 'name': error parsing regexp/);
+  }
+});
+
+test('no pattern takes for ever', () => {
+  for (const wanted of ['(a+)+$', '(a*)*b', '(a|a|aa)+$', '(.*a){12}b', '^(([a-z])+.)+[A-Z]([a-z])+$']) {
+    expect(named(wanted)(`${'a'.repeat(2_000)}!`), wanted).toBe(false);
   }
 });
 
