@@ -46,6 +46,7 @@ export const commitImage = async (store: ImageStore, request: CommitRequest, sig
     const step = { created, created_by: request.command, ...(request.message === undefined ? {} : { comment: request.message }) };
     const blob = {
       ...base,
+      parent: request.imageId,
       created,
       ...(author === undefined ? {} : { author }),
       config,

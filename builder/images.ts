@@ -134,7 +134,13 @@ const withWords = async (store: ImageStore, image: Image): Promise<Image> => {
   const config = parseObject(await store.readConfig(image.id));
   const last = asObject(Array.isArray(config.history) ? config.history.at(-1) : undefined);
   const [author, comment] = [text(config.author), text(config.comment) ?? text(last.comment)];
-  return { ...image, ...(author === undefined ? {} : { author }), ...(comment === undefined ? {} : { comment }) };
+  const parent = text(config.parent);
+  return {
+    ...image,
+    ...(author === undefined ? {} : { author }),
+    ...(comment === undefined ? {} : { comment }),
+    ...(parent === undefined ? {} : { parent }),
+  };
 };
 
 /** All run to their end; then the first failure is thrown, with the others as its details. */

@@ -42,6 +42,8 @@ export interface Image {
   /** What its maker wrote about it; known where it is inspected. */
   readonly author?: string;
   readonly comment?: string;
+  /** The image that it was committed from. */
+  readonly parent?: string;
 }
 
 /** What the engine attaches as the machine's root: one read-only disk. */
@@ -131,6 +133,8 @@ export interface BuildRequest {
   readonly context: string;
   /** With `context: '-'`: a tar, or a Dockerfile. */
   readonly stdin?: AsyncIterable<Uint8Array | string>;
+  /** The context is what docker's classic client sends: its Dockerfile and .dockerignore are no files of it where the latter excludes them. */
+  readonly classic?: true;
   /** Absolute path of the Dockerfile (in the context, when that is no folder), or its text (dockerfile_inline, `-f -`). */
   readonly dockerfile: { readonly path: string } | { readonly text: string; readonly name: string };
   readonly tags: readonly string[];

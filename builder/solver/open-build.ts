@@ -4,6 +4,7 @@ import { logger } from '../../base/log.ts';
 import { importCaches } from '../cache-export/import-cache.ts';
 import type { ContextTree } from '../context/context-tree.ts';
 import type { HashCache } from '../context/hash-cache.ts';
+import { cleanPath } from '../context/tree.ts';
 import { checkSyntax } from '../dockerfile/directives.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
 import { findTarget, parseDockerfile } from '../dockerfile/parse.ts';
@@ -23,6 +24,7 @@ import { readConfigBlob } from './frame/store.ts';
 import { NEUTRAL_TIME } from './layer/layer-tree.ts';
 import { hostCertificates } from './machine/ca-bundle.ts';
 import { MachinePool } from './machine/machine-pool.ts';
+import { classicTree } from './sources/classic-tree.ts';
 import { openContext, readDockerfile, readIgnoreRules } from './sources/inputs.ts';
 import { rememberLayouts } from './sources/layout-context.ts';
 import { openRemoteContext, type RemoteContext, readRemoteDockerfile } from './sources/remote-context.ts';
@@ -263,7 +265,8 @@ class Contexts {
     const folder = name === '' ? request.context : (request.additionalContexts[name] ?? '');
     const remote = await this.remote(name);
     if (remote !== undefined) {
-      return remote.tree;
+      const isClassic = name === '' && request.classic === true && 'path' in request.dockerfile;
+      return isClassic ? await classicTree(remote.tree, cleanPath(request.dockerfile.path)) : remote.tree;
     }
     const own = name === '' ? '' : `${name} `;
     const ignore = await progress.run(

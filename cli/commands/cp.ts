@@ -34,7 +34,9 @@ export const runCp: Handler = async (invocation) => {
   const copy = async (stack: Stack, named: string, index: number | undefined): Promise<number> => {
     const copying: Copying = { context, stack, engine: await context.engine(), options };
     if (source.service !== undefined) {
-      const place = { service: named, index, path: absolute(source.path), followLinks: options.followLinks };
+      // As in docker, a link with a slash after it is what it leads to.
+      const followLinks = options.followLinks || /[^/]\/$/.test(source.path);
+      const place = { service: named, index, path: absolute(source.path), followLinks };
       await copyOut(copying, place, target.path);
     } else {
       for (const each of await targetsOf(stack, named, index)) {

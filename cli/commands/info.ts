@@ -20,7 +20,11 @@ export const runInfo: Handler = async ({ context, flags }) => {
 };
 
 /** Lists that are null in JSON are empty for a template. */
-const withLists = (info: Info): object => ({ ...info, Warnings: goView({ list: 'string' }, info.Warnings) });
+const withLists = (info: Info): object => ({
+  ...info,
+  Warnings: goView({ list: 'string' }, info.Warnings),
+  ClientInfo: { ...info.ClientInfo, Warnings: goView({ list: 'string' }, info.ClientInfo.Warnings) },
+});
 
 const asText = (info: Info): string =>
   [

@@ -9,6 +9,7 @@ import { followEvents } from '../logs/record/follow-events.ts';
 import { recordEvent } from '../logs/record/record-event.ts';
 import type { ObjectApi, PruneVolumes, ReplicaDetail, VolumeDetail } from '../model/object-types.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
+import { ASKED } from '../model/spec.ts';
 import { ANONYMOUS_LABEL, refuseBadVolumeName } from '../model/volume-name.ts';
 import { replicaStatus } from '../replica/parts/status.ts';
 import { discardVolume } from '../resources/discard-volume.ts';
@@ -100,6 +101,7 @@ const findReplicas = (state: StateReader, reference: string | undefined, paths: 
       standalone: isStandalone(stack, vm),
       status: replicaStatus(vm, state.leases(vm.stack)),
       spec: owner === undefined ? vm.spec : { ...vm.spec, ...hostOf(owner.spec) },
+      asked: stack?.project.services[vm.service]?.[ASKED] as ReplicaDetail['asked'],
       requestLabels: stack?.project.services[vm.service]?.labels ?? {},
       configHash: composeHash(stack, vm.service) ?? vm.configHash,
       pid: vm.machine?.process.pid,

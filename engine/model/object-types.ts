@@ -88,6 +88,8 @@ export interface ReplicaDetail {
   readonly spec: ReplicaSpec;
   /** Those of its Compose file, or of the request that made it; `status` has those of its image, too. */
   readonly requestLabels: Readonly<Record<string, string>>;
+  /** What docker's API was asked for beyond what a machine has a use for, as `HostConfig` of the request had it: its inspect tells it again. */
+  readonly asked?: Readonly<Record<string, unknown>> | undefined;
   readonly configHash: string;
   /** Pid of its VMM; undefined when it has no machine. */
   readonly pid: number | undefined;

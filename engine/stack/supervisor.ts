@@ -160,7 +160,7 @@ export class StackSupervisor {
   }
 
   get isIdle(): boolean {
-    return !this.goesOn();
+    return !this.goesOn() && !this.#operations.isBusy;
   }
 
   /** Whether an operation runs, or one of the chosen replicas has a machine or will get one. */

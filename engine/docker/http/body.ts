@@ -55,14 +55,16 @@ const fail = (message: string): never => {
 
 /**
  * The body of a request that asked to take its connection over: Node reads none there, and it comes before whatever else the client sends.
- * Afterwards the rest is in the socket again. `head` is what Node had read already. Rejects when the body is cut off or too large.
+ * Afterwards the rest is in the socket again. `head` is what Node had read already; the end of an empty body in chunks is no data of the
+ * connection. Rejects when the body is cut off or too large.
  */
 export const bodyBeforeUpgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<Buffer> => {
   const wanted = Number(request.headers['content-length'] ?? 0);
   if (!(wanted <= MAX_JSON)) {
     throw new ApiError(413, 'the body is too large');
   }
-  let read = head;
+  const isChunked = request.headers['transfer-encoding']?.toLowerCase() === 'chunked';
+  let read = isChunked && head.subarray(0, NO_CHUNKS.length).equals(NO_CHUNKS) ? head.subarray(NO_CHUNKS.length) : head;
   while (read.length < wanted) {
     read = Buffer.concat([read, await nextPart(socket)]);
   }
@@ -71,6 +73,9 @@ export const bodyBeforeUpgrade = async (request: IncomingMessage, socket: Duplex
   }
   return read.subarray(0, wanted);
 };
+
+/** What a client sends that has said `Transfer-Encoding: chunked` and has no body (dockerode, for its session of BuildKit). */
+const NO_CHUNKS = Buffer.from('0\r\n\r\n');
 
 /** The socket is paused again afterwards, so that nothing is lost until its next reader comes. */
 const nextPart = (socket: Duplex): Promise<Buffer> =>

@@ -107,6 +107,8 @@ type Remove<Options extends unknown[]> = (name: string, ...options: Options) => 
 const withoutSecrets = (machine: ReplicaDetail): ReplicaDetail => ({
   ...machine,
   logPath: '',
+  // Options of a log driver may be tokens.
+  asked: undefined,
   volumes: {},
   spec: {
     ...machine.spec,

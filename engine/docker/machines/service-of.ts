@@ -1,6 +1,6 @@
 import type { HealthcheckConfig, Service } from '../../../compose/model/model.ts';
 import { isKvm } from '../../../compose/model/nested.ts';
-import { AUTO_REMOVE, STDIN_ONCE } from '../../model/spec.ts';
+import { ASKED, AUTO_REMOVE, STDIN_ONCE } from '../../model/spec.ts';
 import type { Image } from '../../model/types.ts';
 import { ApiError, notHere } from '../http/errors.ts';
 import { asList, asMap, asNumber, asRecord, asText, asTexts } from '../http/values.ts';
@@ -35,6 +35,7 @@ export const serviceOf = (config: Keys, image: Image): Service => {
     restart,
     ...healthOf(asRecord(config.Healthcheck)),
     ...(autoRemove ? { [AUTO_REMOVE]: true } : {}),
+    ...askedFor(host),
     ...(config.StdinOnce === true ? { [STDIN_ONCE]: true } : {}),
   };
 };
@@ -161,6 +162,34 @@ const healthOf = (health: Keys): { healthcheck?: HealthcheckConfig } => {
   }) as HealthcheckConfig;
   return Object.keys(healthcheck).length === 0 ? {} : { healthcheck };
 };
+
+/** What has no effect here: docker's clients read in `inspect` what they wrote. */
+const TOLD = [
+  ...['Annotations', 'BlkioWeight', 'CgroupParent', 'CpuPeriod', 'CpuQuota', 'CpuRealtimePeriod', 'CpuRealtimeRuntime', 'CpuShares'],
+  ...['CpusetCpus', 'CpusetMems', 'DeviceCgroupRules', 'Isolation', 'LogConfig', 'MemoryReservation', 'MemorySwap'],
+  ...['OomKillDisable', 'OomScoreAdj', 'PidsLimit', 'SecurityOpt', 'Tmpfs', 'Ulimits', 'UsernsMode', 'VolumeDriver'],
+];
+
+/** Throws 400 for a log driver that docker does not know either. */
+const askedFor = (host: Keys): Service => {
+  const driver = asText(asRecord(host.LogConfig).Type);
+  if (driver !== undefined && !LOG_DRIVERS.has(driver)) {
+    throw new ApiError(400, `logger: no log driver named '${driver}' is registered`);
+  }
+  const asked = TOLD.filter((key) => isMeant(host[key])).map((key) => [key, host[key]]);
+  const usual = driver === undefined ? { LogConfig: { Type: 'json-file', Config: asMap(asRecord(host.LogConfig).Config) } } : {};
+  return asked.length === 0 ? {} : { [ASKED]: { ...Object.fromEntries(asked), ...usual } };
+};
+
+/** Clients write zeros and empty lists for what they do not ask for. */
+const isMeant = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null
+    ? Object.values(value).some((each) => isMeant(each))
+    : value !== undefined && value !== null && value !== 0 && value !== '' && value !== false;
+
+const LOG_DRIVERS: ReadonlySet<string> = new Set(
+  ['json-file', 'local', 'none', 'syslog', 'journald', 'gelf', 'fluentd', 'awslogs', 'splunk'].concat(['etwlogs', 'gcplogs']),
+);
 
 /** What reaches into the host or another container, with the reason why a machine of its own has it not. */
 const FOREIGN: ReadonlyArray<readonly [string, (value: unknown) => boolean, string]> = [

@@ -58,7 +58,7 @@ const copyOf = (stack: Stack, detail: ReplicaDetail, path: string, signal: Abort
   return path === '/' ? absoluteNames(tar) : tar;
 };
 
-const placeOf = ({ status }: ReplicaDetail) => ({ service: status.service, index: status.number });
+const placeOf = ({ status }: Pick<ReplicaDetail, 'status'>) => ({ service: status.service, index: status.number });
 
 /** Those that do not run have a machine made for it. Throws 409 for one that is paused. */
 const needMachine = (host: Host, reference: string): ReplicaDetail => {
@@ -101,19 +101,20 @@ const readPath = async <T>(host: Host, call: Call, work: (stat: string, tar: Asy
 
 /** Puts what it has read into `read`. */
 const firstHeader = async (parts: AsyncIterator<Uint8Array>, read: Uint8Array[]): Promise<TarHeader | undefined> => {
-  const source = new StreamSource(
-    (async function* () {
-      for (let next = await parts.next(); !next.done; next = await parts.next()) {
-        read.push(next.value);
-        yield next.value;
-      }
-    })(),
-  );
+  const source = new StreamSource(remembered(parts, read));
   for await (const { header } of readTar(source)) {
     return header;
   }
   return undefined;
 };
+
+/** Puts what is read into `read`, so that `wholeOf` gives all of it again. */
+async function* remembered(parts: AsyncIterator<Uint8Array>, read: Uint8Array[]): AsyncGenerator<Uint8Array> {
+  for (let next = await parts.next(); !next.done; next = await parts.next()) {
+    read.push(next.value);
+    yield next.value;
+  }
+}
 
 async function* wholeOf(begin: readonly Uint8Array[], parts: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
   yield* begin;
@@ -142,17 +143,29 @@ const sendArchive = (host: Host, call: Call): Promise<void> =>
     sink.end();
   });
 
-/** Into a folder that is there; of a container that has not run yet, files that it has from its start on. */
+/**
+ * Into a folder that is there. A container that has not run yet keeps files, and has them from its start on; where there is more than files of
+ * 16 MiB in all, a machine with its disks is made for it, as for one that has ended.
+ */
 const takeArchive = async (host: Host, call: Call): Promise<void> => {
   const detail = host.find(call.params.id ?? '');
   const path = pathOf(call);
   const tar = await unpacked(call.body.bytes);
+  const intoMachine = async (whole: AsyncIterable<Uint8Array>): Promise<void> => {
+    const { stack: name, status } = needMachine(host, call.params.id ?? '');
+    await host.withStack(name, (stack) => stack.copyTo({ ...placeOf({ status }), path }, whole, call.signal));
+  };
   if (stateWord(detail.status) === 'created') {
-    host.letGo(detail.stack);
-    await host.objects.addFiles(detail.status.id, await filesOf(path, tar));
+    const [parts, read] = [tar[Symbol.asyncIterator](), [] as Uint8Array[]];
+    const files = await filesOf(path, remembered(parts, read));
+    if (files === undefined) {
+      await intoMachine(wholeOf(read, parts));
+    } else {
+      host.letGo(detail.stack);
+      await host.objects.addFiles(detail.status.id, files);
+    }
   } else {
-    const running = needMachine(host, call.params.id ?? '');
-    await host.withStack(running.stack, (stack) => stack.copyTo({ ...placeOf(running), path }, tar, call.signal));
+    await intoMachine(tar);
   }
   call.reply.empty(200);
 };
@@ -173,27 +186,28 @@ const unpacked = async (bytes: AsyncIterable<Uint8Array>): Promise<AsyncIterable
 
 const MOST_BYTES = 16 << 20;
 
-/** Regular files only: folders are made as they are needed. */
-const filesOf = async (folder: string, tar: AsyncIterable<Uint8Array>): Promise<AddedFile[]> => {
+/** Of an archive with regular files alone, in folders that are made as they are needed; undefined for any other, which is not read to its end. */
+const filesOf = async (folder: string, tar: AsyncIterable<Uint8Array>): Promise<AddedFile[] | undefined> => {
   const source = new StreamSource(tar);
   const files: AddedFile[] = [];
+  const empty = new Set<string>();
   let left = MOST_BYTES;
   try {
     for await (const { header } of readTar(source)) {
       const { name, type, size, mode, uid, gid } = header;
+      const inside = posix.join('/', name).replace(/(.)\/$/, '$1');
+      left -= size;
+      if ((type !== 'file' && type !== 'dir') || left < 0) {
+        return undefined;
+      }
+      for (let parent = posix.dirname(inside); empty.delete(parent) || parent !== '/'; parent = posix.dirname(parent)) {}
       if (type === 'dir') {
+        empty.add(inside);
         continue;
       }
-      left -= size;
-      if (type !== 'file' || left < 0) {
-        throw new ApiError(
-          501,
-          `${name} cannot be copied into a container that has not run yet: only files of 16 MiB together can; start it first`,
-        );
-      }
-      files.push({ path: posix.join(folder, posix.join('/', name)), content: await source.read(size), mode: mode & 0o777, uid, gid });
+      files.push({ path: posix.join(folder, inside), content: await source.read(size), mode: mode & 0o777, uid, gid });
     }
-    return files;
+    return empty.size === 0 || (empty.size === 1 && empty.has('/')) ? files : undefined;
   } finally {
     await source.close();
   }

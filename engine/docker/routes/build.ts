@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { BuildEvent, BuildRequest } from '../../model/types.ts';
 import type { BuildKit } from '../buildkit/grpc-services.ts';
-import { ApiError } from '../http/errors.ts';
+import { ApiError, notHere } from '../http/errors.ts';
 import type { Query } from '../http/query.ts';
 import type { Call, Routes } from '../http/router.ts';
 import { asMap, asTexts } from '../http/values.ts';
@@ -103,13 +103,20 @@ const buildBySession = async (buildKit: BuildKit, { query, body, reply, signal }
   });
 };
 
+/** Throws 501 for what a build does not reach. */
 const requestOf = (query: Query, stdin: AsyncIterable<Uint8Array>): BuildRequest => {
   const remote = query.text('remote');
   const network = query.text('networkmode') ?? 'default';
+  if (!OWN_NETWORKS.has(network)) {
+    throw notHere(
+      `a build in the network ${network}`,
+      'a build runs in a machine with a network of its own, from which it reaches the outside alone',
+    );
+  }
   const [target, platform, shm] = [query.text('target'), query.text('platform'), query.int('shmsize')];
   return {
     context: remote ?? '-',
-    ...(remote === undefined ? { stdin } : {}),
+    ...(remote === undefined ? { stdin, classic: true } : {}),
     dockerfile: { path: query.text('dockerfile') ?? 'Dockerfile' },
     tags: query.list('t').filter((tag) => tag !== ''),
     buildArgs: asMap(query.json('buildargs')),
@@ -125,6 +132,9 @@ const requestOf = (query: Query, stdin: AsyncIterable<Uint8Array>): BuildRequest
     ...(shm === undefined || shm === 0 ? {} : { shmSize: shm }),
   };
 };
+
+/** docker's words for its own networks. */
+const OWN_NETWORKS: ReadonlySet<string> = new Set(['default', 'bridge', 'host', 'none']);
 
 /** Steps as docker's classic builder names them, and what their programs print. */
 const tell = (lines: JsonLines, steps: Map<number, string>, event: BuildEvent): void => {

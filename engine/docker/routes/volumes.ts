@@ -57,9 +57,11 @@ const createVolume = async (host: Host, { body, reply }: Call): Promise<void> =>
       'mount a folder of the host instead, or write driver_opts: in a Compose file',
     );
   }
-  const name = asText(request.Name) ?? randomBytes(32).toString('hex');
+  const given = asText(request.Name);
+  const name = given ?? randomBytes(32).toString('hex');
   const isNew = !host.objects.volumes().some((volume) => volume.name === name);
-  await host.objects.createVolume(name, asMap(request.Labels));
+  // Without a name it is anonymous, and `prune` takes it.
+  await host.objects.createVolume(name, { ...asMap(request.Labels), ...(given === undefined ? { [ANONYMOUS_LABEL]: '' } : {}) });
   if (isNew) {
     tell(host, 'create', name);
   }

@@ -18,7 +18,7 @@ export const inspectContainer = (detail: ReplicaDetail, execIds: readonly string
     AppArmorProfile: '',
     ExecIDs: execIds.length === 0 ? null : execIds,
     GraphDriver: { Name: 'erofs', Data: null },
-    HostConfig: { ...NO_LIMITS, ...(whole.HostConfig as Keys), NetworkMode: networkMode(detail) },
+    HostConfig: { ...NO_LIMITS, ...(whole.HostConfig as Keys), ...detail.asked, NetworkMode: networkMode(detail) },
     Config: {
       AttachStdin: spec.stdinOnce === true,
       AttachStdout: true,

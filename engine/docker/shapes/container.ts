@@ -139,7 +139,7 @@ const fileMount = ({ source, path }: ReplicaDetail['spec']['files'][number]): Re
 const healthcheckOf = (health: NonNullable<ReplicaDetail['spec']['health']>): Record<string, unknown> => {
   const nanoseconds = (ms: number): number => ms * 1e6;
   return {
-    Test: ['CMD', ...health.args],
+    Test: isShell(health.args) ? ['CMD-SHELL', health.args[2]] : ['CMD', ...health.args],
     Interval: nanoseconds(health.interval),
     Timeout: nanoseconds(health.timeout),
     StartPeriod: nanoseconds(health.startPeriod),
@@ -197,3 +197,6 @@ const endpointOf = (network: NetworkDetail, id: string, spec: ReplicaDetail['spe
     GlobalIPv6Address: '',
   };
 };
+
+/** A test that was a text is run so. */
+const isShell = (args: readonly string[]): boolean => args.length === 3 && args[0] === '/bin/sh' && args[1] === '-c';

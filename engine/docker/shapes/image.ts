@@ -9,6 +9,7 @@ export const inspectImage = (image: Image): Record<string, unknown> => {
     Id: image.id,
     RepoTags: image.references.map(familiarName),
     RepoDigests: image.manifestDigest ? [...new Set(digests)] : [],
+    Parent: image.parent ?? '',
     Comment: image.comment ?? '',
     Author: image.author ?? '',
     Created: new Date(image.created).toISOString(),

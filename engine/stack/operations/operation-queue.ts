@@ -32,6 +32,7 @@ export class Operations {
   /** Operations that bring something up, running or queued, and their names. */
   readonly #rising = new Map<LinkedController, string>();
   #count = 0;
+  #busy = 0;
   readonly #totals = new Map<string, OperationTotal>();
 
   constructor(bus: EventBus, onEnd: () => void) {
@@ -49,6 +50,11 @@ export class Operations {
     return this.#count > 0;
   }
 
+  /** Whether there is other work, too, such as the removal of a one-off: it starts nothing that prints. */
+  get isBusy(): boolean {
+    return this.#busy > 0;
+  }
+
   /** Runs an operation in its turn and reports its end. Rejects with the error of `work` or of the interruption. */
   async run({ name, kind, signal, spares = [] }: Operation, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const controller = linkedController(signal);
@@ -64,6 +70,7 @@ export class Operations {
       await this.#timed(name, () => traced(name, 'operations', () => work(controller.signal)));
     })();
     this.#turn = mine;
+    this.#count += 1;
     await this.keepBusy(async () => {
       try {
         await mine;
@@ -74,6 +81,7 @@ export class Operations {
         throw error;
       } finally {
         this.#rising.delete(controller);
+        this.#count -= 1;
       }
     });
   }
@@ -93,11 +101,11 @@ export class Operations {
 
   /** Runs work outside the queue; the stack counts as busy until it ends. */
   async keepBusy(work: () => Promise<void>): Promise<void> {
-    this.#count += 1;
+    this.#busy += 1;
     try {
       await work();
     } finally {
-      this.#count -= 1;
+      this.#busy -= 1;
       this.#onEnd();
     }
   }

@@ -41,7 +41,7 @@ const TABLE: readonly Row[] = [
     },
     refuses: {
       ...{ status: ['gone'], health: ['ill'], exited: ['one'], 'is-task': NEITHER, publish: ['80:80', 'http'], expose: ['80:80', ''] },
-      ...{ 'label!': ['a'], 'name!': ['a'], until: ['24h'], dangling: ['true'], name: ['(a+)+$'] },
+      ...{ 'label!': ['a'], 'name!': ['a'], until: ['24h'], dangling: ['true'], name: ['(a+'] },
     },
   },
   {
