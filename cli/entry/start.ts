@@ -27,9 +27,14 @@ const printVersion = (): boolean => {
   }
 };
 
-/** Gives the variables their values of the shell; bin/hypr has kept NODE_OPTIONS from this process. */
+/** Gives the variables their values of the shell; bin/hypr has kept NODE_OPTIONS from this process, and told glibc what is for this one alone. */
 const restoreNodeOptions = (): void => {
   const { HYPR_SHELL_NODE_OPTIONS: given, HYPR_NODE_OPTIONS: own } = process.env;
+  if (process.env.HYPR_SET_MALLOC !== undefined) {
+    for (const name of ['HYPR_SET_MALLOC', 'MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_']) {
+      delete process.env[name];
+    }
+  }
   if (given !== undefined) {
     process.env.NODE_OPTIONS = given;
     delete process.env.HYPR_SHELL_NODE_OPTIONS;

@@ -31,7 +31,6 @@ export const describeImage = (image: Image): Record<string, unknown> => {
   return {
     ...known,
     RepoTags: image.references.filter((name) => !name.includes('@')).map(taggedName),
-    Parent: '',
     DockerVersion: '',
     VirtualSize: image.size,
     GraphDriver: { Name: 'erofs', Data: null },

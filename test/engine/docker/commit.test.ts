@@ -76,7 +76,19 @@ describe('a commit', () => {
 
   test('is made of the disk, too, when the machine’s power-off took the guest’s helper along', async () => {
     expect(await commit('running', 'exited', 'GUEST_REFUSED')).toMatchObject({ answer: { Id: 'sha256:made' }, tries: 2 });
-    await expect(commit('running', 'exited', 'GUEST_REFUSED', 'archive')).rejects.toMatchObject({ code: 'GUEST_REFUSED' });
+    for (const reason of ['machine', 'archive'] as const) {
+      expect(await commit('running', 'exited', 'GUEST_REFUSED', reason)).toMatchObject({ tries: 2 });
+    }
+    await expect(commit('running', 'exited', 'GUEST_REFUSED', 'notFound')).rejects.toMatchObject({ code: 'GUEST_REFUSED' });
+  });
+
+  test('fails with what the guest says when its machine goes on', async () => {
+    const signal = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(AbortSignal.abort());
+    onTestFinished(() => signal.mockRestore());
+    await expect(commit('running', 'running', 'GUEST_REFUSED', 'machine')).rejects.toMatchObject({
+      code: 'GUEST_REFUSED',
+      reason: 'machine',
+    });
   });
 
   test('is a conflict when the machine neither ends nor answers', async () => {
