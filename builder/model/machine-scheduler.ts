@@ -1,11 +1,19 @@
+import { totalmem } from 'node:os';
 import { onAbort } from '../../base/abort.ts';
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 
 const log = logger('build');
 
+/** Sizes that machines come in (vmm/qemu/machine-class.ts), largest first. */
+const BUILD_SIZES_MIB = [2048, 1536, 1024, 768, 512, 384];
+
+/** Pure: memory of a build machine on a host with so much: 2 GiB, or what leaves a quarter to the host; a kernel gives no program more than it has. */
+export const buildMemory = (hostMib: number): number => BUILD_SIZES_MIB.find((mib) => mib <= (hostMib * 3) / 4) ?? 256;
+
 /** Memory of a build machine unless something else is asked for. */
-export const BUILD_MEMORY_MIB = 2048;
+export const BUILD_MEMORY_MIB = buildMemory(totalmem() / 2 ** 20);
+
 /** With less than this free, machines that only wait are not worth their memory. */
 const SHORT_MIB = 512;
 const LINGER_MS = 2_000;

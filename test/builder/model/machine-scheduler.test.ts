@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { neverAborts } from '../../../base/abort.ts';
-import { MachineScheduler, type RestingMachine } from '../../../builder/model/machine-scheduler.ts';
+import { buildMemory, MachineScheduler, type RestingMachine } from '../../../builder/model/machine-scheduler.ts';
 import { SEED } from '../../support/seed.ts';
 
 const MIB = 1000;
@@ -132,4 +132,15 @@ describe('memory', () => {
       { seed: SEED, numRuns: 100 },
     );
   });
+});
+
+test.each([
+  [64 * 1024, 2048],
+  [2731, 2048],
+  [2730, 1536],
+  [1945, 1024],
+  [1024, 768],
+  [400, 256],
+])('a build machine of a host with %i MiB has %i MiB', (host, machine) => {
+  expect(buildMemory(host)).toBe(machine);
 });
