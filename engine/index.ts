@@ -68,6 +68,8 @@ export const systemUsage: EngineApi['systemUsage'] = async () => (await import('
 
 export const prune: EngineApi['prune'] = async (...args) => (await whole()).prune(...args);
 
+export const listCards: EngineApi['listCards'] = async () => (await import('./client/list-cards.ts')).listCards();
+
 export const checkHome: EngineApi['checkHome'] = async (...args) => (await import('./client/check-home.ts')).checkHome(...args);
 
 export const repairHome: EngineApi['repairHome'] = async (...args) => (await import('./client/check-home.ts')).repairHome(...args);

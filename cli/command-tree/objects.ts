@@ -96,6 +96,21 @@ const volume: CommandSpec = {
   ],
 };
 
+const gpu: CommandSpec = {
+  name: 'gpu',
+  usage: 'COMMAND',
+  summary: 'GPUs and other cards of the host that machines can have',
+  commands: ['list', 'ls'].map((name) => ({
+    name,
+    usage: '[OPTIONS]',
+    summary: 'List GPUs of this host, and whether a machine can have them',
+    flags: [bool('a,all', 'All PCI cards'), string('format', 'table, json, or a Go template', { value: 'FORMAT' })],
+    maxArgs: 0,
+    hidden: name === 'ls',
+    load: async () => (await import('../commands/gpu.ts')).runGpuList,
+  })),
+};
+
 /** `container inspect`. */
 export const replicaInspect: CommandSpec = {
   name: 'inspect',
@@ -110,6 +125,7 @@ export const replicaInspect: CommandSpec = {
 export const objectCommands: readonly CommandSpec[] = [
   volume,
   network,
+  gpu,
   {
     ...replicaInspect,
     usage: '[OPTIONS] NAME|ID [NAME|ID...]',
@@ -129,11 +145,6 @@ const sockets = "each stack's supervisor has its API on a unix socket (docs/arch
 /** What the seeds and HYPR have names for, and hypr does not do. */
 export const seedCommands: readonly CommandSpec[] = [
   refusedCommand('ingress', 'Names in the browser', 'every stack has names by itself; use: hypr url, hypr proxy status'),
-  refusedCommand(
-    'gpu',
-    'GPUs',
-    'GPUs of the host are not passed into a machine: VFIO needs root and a card that the host gives up, and Metal is for macOS; let the service use the processor',
-  ),
   ...['api', 'daemon', 'hyprd'].map((name) =>
     refusedCommand(
       name,

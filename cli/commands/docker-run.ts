@@ -12,6 +12,7 @@ import type { Flags } from '../core/flags.ts';
 import { type RunInput, runOneOff } from '../session/run-session.ts';
 import { sizeOf } from '../session/session.ts';
 import { environmentOf, readVariables, sharedOptions } from './run.ts';
+import { readGpus } from './run-gpus.ts';
 import { readMount } from './run-mounts.ts';
 import { networksOfRun } from './run-networks.ts';
 
@@ -165,6 +166,7 @@ const serviceOf = (image: string, flags: Flags): Service => {
     group_add: [...flags.list('group-add')],
     ...healthOf(flags),
     ...devicesOf(flags),
+    ...cardsOf(flags),
     ...storageOf(flags),
     tmpfs: [...flags.list('tmpfs')],
     sysctls: Object.fromEntries(flags.list('sysctl').map((entry) => entry.split(/=(.*)/s).slice(0, 2))),
@@ -185,6 +187,15 @@ const devicesOf = (flags: Flags): Partial<Service> => {
     return { source, target };
   });
   return devices.length === 0 ? {} : { devices };
+};
+
+/** `--gpu ADDRESS`, and docker's `--gpus`. */
+const cardsOf = (flags: Flags): Partial<Service> => {
+  const [cards, gpus] = [flags.list('gpu'), flags.string('gpus')];
+  return {
+    ...(cards.length === 0 ? {} : { 'x-hypr': { pci: [...cards] } }),
+    ...(gpus === undefined ? {} : { gpus: [readGpus(gpus)] }),
+  };
 };
 
 /** Omitted values come from the image. */

@@ -1,3 +1,4 @@
+import { readPci } from '../model/cards.ts';
 import { readDockerAccess } from '../model/docker-access.ts';
 import { readEgress } from '../model/egress.ts';
 import { NEEDS_NIC, readIsolation } from '../model/isolation.ts';
@@ -20,12 +21,13 @@ const PROMISES: Readonly<Record<string, string>> = {
   network_policy: 'policies between services are set at the top of the file: x-hypr: {policies: [...]}',
   policy: 'policies between services are set at the top of the file: x-hypr: {policies: [...]}',
   policies: 'policies between services are set at the top of the file: x-hypr: {policies: [...]}',
-  gpus: 'GPUs of the host are not passed into a machine',
-  gpu: 'GPUs of the host are not passed into a machine',
+  gpus: 'GPUs are set in a service: gpus: all, or x-hypr: {pci: [ADDRESS]}',
+  gpu: 'GPUs are set in a service: gpus: all, or x-hypr: {pci: [ADDRESS]}',
+  pci: 'cards are set in a service, in its x-hypr: {pci: [ADDRESS]}',
 };
 
 /** Settings of a service's `x-hypr` that take effect; model/egress.ts reads them. */
-const SETTINGS: readonly string[] = ['network', 'egress', 'allow_outbound', 'allowed_domains', 'restart_unhealthy', 'nested', 'docker'];
+const SETTINGS: readonly string[] = ['network', 'egress', 'allow_outbound', 'allowed_domains', 'restart_unhealthy', 'nested', 'docker', 'pci'];
 
 /**
  * Checks `x-hypr` keys at the top, in services and in networks. Throws COMPOSE_INVALID for a setting that is not well-formed or
@@ -85,6 +87,7 @@ const settingsIn = (node: Node, service: MapNode): Map<string, Node> => {
   }
   refuseFault('restart_unhealthy', readRestartUnhealthy(toPlain(node)), node);
   refuseFault('nested', readNested(toPlain(node)), node);
+  refuseFault('pci', readPci(toPlain(node)), node);
   refuseFault('docker', readDockerAccess(toPlain(node)), node);
   const rest = [...node.entries].filter(([key]) => !SETTINGS.includes(key));
   for (const [key, value] of rest) {
@@ -101,8 +104,8 @@ const settingsIn = (node: Node, service: MapNode): Map<string, Node> => {
   return new Map(rest.map(([key, value]) => [`x-hypr.${key}`, value]));
 };
 
-const refuseFault = (key: string, read: boolean | string | { readonly fault: string }, node: MapNode): void => {
-  if (typeof read === 'object') {
+const refuseFault = (key: string, read: boolean | string | readonly string[] | { readonly fault: string }, node: MapNode): void => {
+  if (typeof read === 'object' && 'fault' in read) {
     const at = node.entries.get(key) ?? node;
     throw errorAt('COMPOSE_INVALID', `x-hypr.${key} ${read.fault}`, { mark: at.keyMark ?? at.mark });
   }

@@ -11,6 +11,7 @@ import { type HomePaths, homePaths } from '../../base/paths.ts';
 import { findBuildLeftovers } from '../../builder/build.ts';
 import { isMachineProcess } from '../../vmm/backend/own-process.ts';
 import { findTemplateLeftovers } from '../../vmm/template/leftovers.ts';
+import { giveBackLost, lostCards } from '../../vmm/vfio/take-cards.ts';
 import type { HomeRepair } from '../model/types.ts';
 import { ANONYMOUS_LABEL } from '../model/volume-name.ts';
 import { OWN_NAME } from '../resources/orphan-volumes.ts';
@@ -28,6 +29,9 @@ export const checkHome = async (signal?: AbortSignal, onLeftover: (line: string)
   const paths = homePaths();
   const faults = checkDatabase(paths.database);
   const store = await openStore(paths, { sweep: false });
+  for (const address of await lostCards()) {
+    onLeftover(`the card ${address} was not given back to the host: hypr system check --repair`);
+  }
   for (const line of [...(await store.leftovers()), ...(await findBuildLeftovers(paths.build)), ...(await findTemplateLeftovers(paths))]) {
     onLeftover(line);
   }
@@ -51,7 +55,8 @@ export const repairHome = async (signal: AbortSignal = neverAborts()): Promise<H
     const store = await openStore(paths);
     const images = await store.repair(signal);
     const state = isDamaged ? await mendDatabase(paths, signal) : { repaired: [], lost: [], kept: undefined };
-    return { repaired: [...state.repaired, ...images.repaired], lost: [...state.lost, ...images.removed], kept: state.kept };
+    const cards = (await giveBackLost()).map((address) => `${address} is with its driver again`);
+    return { repaired: [...state.repaired, ...images.repaired, ...cards], lost: [...state.lost, ...images.removed], kept: state.kept };
   });
 };
 

@@ -52,6 +52,7 @@ export interface MachineParts extends ReplicaDisks {
   /** Replicas of the same image that have yet to boot. */
   readonly siblings: number;
   readonly nested?: true;
+  readonly cards?: MachineSpec['cards'];
   /** Those of other services in this machine, by the name under which its guest knows each. */
   readonly members?: Readonly<Record<string, ReplicaDisks>>;
 }
@@ -75,6 +76,7 @@ export const machineSpec = (parts: MachineParts): MachineSpec => {
     shares: all.flatMap(({ shares }) => shares),
     ...(parts.siblings > 0 ? { siblings: parts.siblings } : {}),
     ...(parts.nested ? { nested: true } : {}),
+    ...(parts.cards === undefined ? {} : { cards: parts.cards }),
   };
 };
 

@@ -3,6 +3,7 @@ import type { Egress } from '../../compose/model/egress.ts';
 import type { Isolation } from '../../compose/model/isolation.ts';
 import type { HookConfig } from '../../compose/model/model.ts';
 import type { ProcessSpec } from '../../guest/types.ts';
+import type { CardWish } from '../../vmm/model/machine.ts';
 
 /**
  * Everything that decides how one replica runs, resolved from the Compose service and its image;
@@ -35,6 +36,8 @@ export interface ReplicaSpec {
   readonly restartUnhealthy?: true;
   /** It runs machines itself and has /dev/kvm; absent where it does not. */
   readonly nested?: true;
+  /** Cards of the host that its machine has; absent: none. */
+  readonly cards?: readonly CardWish[];
   /** What runs before it in machines of their own, as the file says it; a change replaces the replica. */
   readonly preStart?: readonly HookConfig[];
   /** Programs run beside the workload; absent when there are none. */

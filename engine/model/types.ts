@@ -212,6 +212,24 @@ export interface SetupResult {
   readonly accelerator: string;
 }
 
+/** A PCI card of this host, and whether a machine of this user can have it. */
+export interface CardSummary {
+  readonly address: string;
+  readonly group: string | undefined;
+  /** GPU, NVMe, network … */
+  readonly kind: string;
+  /** Vendor and device: 10de:2204. */
+  readonly id: string;
+  readonly driver: string | undefined;
+  readonly gpu: boolean;
+  /** `bind`: hypr takes it from its driver while a machine has it. */
+  readonly use: 'ready' | 'bind' | 'no';
+  /** Why not; otherwise empty. */
+  readonly reason: string;
+  /** Commands that change that. */
+  readonly fix: readonly string[];
+}
+
 /** What `engine/index.ts` gives the CLI. Imported lazily, so that `hypr --version` and `config` load none of it. */
 export interface EngineApi {
   /** For commands that only read, `onNotice` is called with what was repaired after a crash. */
@@ -281,6 +299,8 @@ export interface EngineApi {
    * Verifies the database and the whole image store; returns one line per fault. `onLeftover` is called with what killed
    * processes left behind.
    */
+  /** The PCI cards of this host. */
+  listCards(): Promise<CardSummary[]>;
   checkHome(signal?: AbortSignal, onLeftover?: (line: string) => void): Promise<string[]>;
   /** Mends what `checkHome` finds. Throws STACK_BUSY, IMAGE_IN_USE. */
   repairHome(signal?: AbortSignal): Promise<HomeRepair>;

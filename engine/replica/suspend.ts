@@ -59,6 +59,15 @@ export class Suspension {
         hint: `stop ${this.#row.name}, and start it after the resume`,
       });
     }
+    if (this.#row.spec.cards !== undefined) {
+      throw new HyprError(
+        'HYPR_UNSUPPORTED',
+        `${this.#row.name} cannot be suspended: it has a card of the host, whose state stays in the card`,
+        {
+          hint: `stop ${this.#row.name}, and start it after the resume`,
+        },
+      );
+    }
     await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
     this.#saved = await run.machine.save(this.#path, signal);
   }

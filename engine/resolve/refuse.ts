@@ -76,10 +76,9 @@ const REFUSED: readonly Refused[] = [
   {
     attribute: 'devices',
     applies: (v) => Array.isArray(v) && !v.every(isKvm),
-    reason: 'devices of the host are not passed into a machine yet, but for /dev/kvm',
-    hint: remove('devices'),
+    reason: 'a machine has /dev/kvm and whole PCI cards of the host, not its device files',
+    hint: () => 'remove devices; a GPU: gpus: all; another card: x-hypr: {pci: [ADDRESS]} (hypr gpu list --all)',
   },
-  { attribute: 'gpus', applies: always, reason: 'GPUs of the host are not passed into a machine yet', hint: remove('gpus') },
   {
     attribute: 'provider',
     applies: always,

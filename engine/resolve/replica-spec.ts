@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import type { ImageRuntime } from '../../builder/model/types.ts';
+import { resolveCards } from '../../compose/model/card-wishes.ts';
 import { readEgress } from '../../compose/model/egress.ts';
 import { readIsolation } from '../../compose/model/isolation.ts';
 import type { HookConfig, Project, Service } from '../../compose/model/model.ts';
@@ -67,6 +68,7 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
     restart: resolveRestart(service),
     ...(readRestartUnhealthy(service['x-hypr'], service.labels) === true ? { restartUnhealthy: true as const } : {}),
     ...(readNested(service['x-hypr'], service.devices) === true ? { nested: true as const } : {}),
+    ...resolveCards(input.service, service),
     ...resolveHooks(input.service, service),
     extraHosts: (service.extra_hosts ?? []).map(parseExtraHost),
     ...resolveLinks(project, input.service, service),

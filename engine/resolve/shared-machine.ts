@@ -62,7 +62,7 @@ export const refuseBesideSharedMachine = (name: string, service: Service): void 
       });
     }
   }
-  for (const key of ['pre_start', 'x-hypr', 'devices', 'uts', 'pid'] as const) {
+  for (const key of ['pre_start', 'x-hypr', 'devices', 'gpus', 'uts', 'pid'] as const) {
     if (isGiven(service[key])) {
       throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: ${key} is not supported for a service in the machine of ${owner}`, {
         path: ['services', name, key],

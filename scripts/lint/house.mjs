@@ -21,7 +21,7 @@ export const ROOMS = {
   base: ['.', 'host', 'pattern', 'tar', 'trace'],
   compose: ['source', 'model', 'interpolate', 'merge', 'files', 'yaml', 'schema', 'project', 'load', 'config', 'publish', '.'],
   guest: ['.', 'protocol', 'client', 'image'],
-  vmm: ['model', 'archive', 'toolchain', 'devices', 'qemu', 'template', 'zygote', 'backend', 'host', '.'],
+  vmm: ['model', 'archive', 'toolchain', 'devices', 'vfio', 'qemu', 'template', 'zygote', 'backend', 'host', '.'],
   net: [
     '.',
     'addresses',

@@ -5,10 +5,12 @@ import { exists } from '../../base/host/files.ts';
 import { logger } from '../../base/log.ts';
 import { copySparse } from '../devices/disks.ts';
 import { fallbackAfter, type Start } from '../model/fallback.ts';
-import type { Machine, MachineSpec } from '../model/machine.ts';
+import type { CardWish, Machine, MachineSpec } from '../model/machine.ts';
 import { rootDisks } from '../qemu/machine-class.ts';
 import { findNestedFacts, refuseNested } from '../qemu/nested.ts';
 import type { Template } from '../template/types.ts';
+import { refuseWithoutLock } from '../vfio/locked-memory.ts';
+import { giveBackCards, takeCards } from '../vfio/take-cards.ts';
 import { bringUp, bringUpCopy, type CreateInput } from './bring-up.ts';
 
 const log = logger('vmm');
@@ -23,6 +25,9 @@ export const createMachine = async (input: CreateInput): Promise<Machine> => {
     if (spec.fallback?.freshLayer) {
       await dropLayer(spec);
     }
+    if (spec.cards !== undefined) {
+      return await startWithCards(input, spec.cards);
+    }
     const failed: string[] = [];
     const machine = await startMachine(input, failed);
     // Only a success in another way shows that it was the template: a disk that is missing fails in every way.
@@ -31,6 +36,21 @@ export const createMachine = async (input: CreateInput): Promise<Machine> => {
   } finally {
     // QEMU has its own copy of each descriptor; the network sees the machine's end only if ours are closed.
     destroyAll(nicSockets);
+  }
+};
+
+/** It boots: a template has no place for cards. Whoever removes what is left of the machine gives them back (vmm/qemu/process-end.ts). */
+const startWithCards = async (input: CreateInput, wishes: readonly CardWish[]): Promise<Machine> => {
+  const { spec } = input;
+  await refuseWithoutLock(spec);
+  const { cards, settled } = await takeCards(spec, wishes);
+  try {
+    return await bringUp({ ...input, spec: { ...spec, cards } }, { kind: 'cold' });
+  } catch (error) {
+    await giveBackCards(spec.runDir);
+    throw error;
+  } finally {
+    settled();
   }
 };
 

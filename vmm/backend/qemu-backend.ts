@@ -10,6 +10,7 @@ import { unusedPorts } from '../qemu/nics.ts';
 import { removeLeftovers } from '../qemu/process-end.ts';
 import { connectQmp } from '../qemu/qmp.ts';
 import type { Templates } from '../template/types.ts';
+import { giveBackCards } from '../vfio/take-cards.ts';
 import { createZygotePool, type ZygotePool } from '../zygote/zygote-pool.ts';
 import { backendName, bringUp, type CreateInput } from './bring-up.ts';
 import { checkSpec, createMachine, destroyAll } from './create.ts';
@@ -40,7 +41,10 @@ export const createQemuVmm = ({ templates, zygotePool, ...settings }: QemuOption
     ...(templates === undefined ? {} : { templateFailed: (key) => templates.failed({ key }), close: () => templates.close() }),
     watchFolder: (path, signal) => watchFolder({ program: settings.toolchain.shareJail, path, signal }),
     sweep: sweepMachine,
-    sweepPending: sweepPendingProcesses,
+    sweepPending: async (runDir) => {
+      await sweepPendingProcesses(runDir);
+      await giveBackCards(runDir);
+    },
   };
 };
 

@@ -2,7 +2,7 @@
  * Starts QEMU in its fence; the pid stays.
  *
  *   machine [--listen FD PATH]... [--connect FD PATH]... [--read PATH]... [--run PATH]... [--write PATH]... [--device PATH]...
- *           [--make DIR]... [--keep N] [--files N] [--size BYTES] [--preload LIBRARY] [--copies] [--without-files] -- /PROGRAM [ARGUMENT]...
+ *           [--make DIR]... [--keep N] [--files N] [--size BYTES] [--lock BYTES] [--preload LIBRARY] [--copies] [--without-files] -- /PROGRAM [ARGUMENT]...
  *
  * A guest's kernel is the guest's, and QEMU parses what it says. So QEMU gets what it needs and nothing else:
  *
@@ -13,7 +13,8 @@
  *              whose root holds just these (view.c); where that cannot be had either nothing is started, unless --without-files says so.
  *   calls      an allow-list (calls.c); without it nothing is started. No program can be started but PROGRAM, and that once.
  *   privileges no new ones, and of user 0 no capability.
- *   limits     no core, --files descriptors, --size bytes for any file that it writes.
+ *   limits     no core, --files descriptors, --size bytes for any file that it writes, --lock bytes of memory that stay where they are (cards of the
+ *              host write to it, vmm/vfio).
  *
  *   machine --probe [--without-files]
  *
@@ -51,7 +52,7 @@ struct options {
   struct socket_at sockets[64];
   int right_count, socket_count;
   unsigned keep;
-  rlim_t files, size;
+  rlim_t files, size, lock;
   bool copies, without_files;
   char **command;
 };
@@ -139,6 +140,18 @@ static void limit(int which, rlim_t value) {
   }
 }
 
+/* Root raises it, as long as it has its capabilities; others have what they may have (vmm/vfio/locked-memory.ts has looked). */
+static void raise_lock(rlim_t value) {
+  struct rlimit now;
+  if (value == 0 || getrlimit(RLIMIT_MEMLOCK, &now) != 0) {
+    return;
+  }
+  rlim_t most = now.rlim_max >= value || geteuid() == 0 ? value : now.rlim_max;
+  if (setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){most, most}) != 0) {
+    refuse("memory that stays where it is: %s", strerror(errno));
+  }
+}
+
 static uint64_t rights_of(const char *name) {
   for (const struct kind *kind = kinds; kind->name != NULL; kind++) {
     if (strcmp(kind->name, name) == 0) {
@@ -175,7 +188,10 @@ static int parse_one(char **argv, int left, struct options *options) {
   if (strcmp(argv[0], "--preload") == 0) {
     return setenv("LD_PRELOAD", argv[1], 1) == 0 ? 2 : 0;
   }
-  rlim_t *number = strcmp(argv[0], "--files") == 0 ? &options->files : strcmp(argv[0], "--size") == 0 ? &options->size : NULL;
+  rlim_t *number = strcmp(argv[0], "--files") == 0  ? &options->files
+                   : strcmp(argv[0], "--size") == 0 ? &options->size
+                   : strcmp(argv[0], "--lock") == 0 ? &options->lock
+                                                    : NULL;
   if (number != NULL) {
     *number = strtoull(argv[1], NULL, 10);
   }
@@ -200,6 +216,7 @@ static const char *hold(const struct options *options) {
   const char *way = fence_files(options);
   limit(RLIMIT_NOFILE, options->files);
   limit(RLIMIT_FSIZE, options->size);
+  raise_lock(options->lock);
   drop_capabilities();
   give_up_gaining();
   return way;
@@ -244,7 +261,7 @@ int main(int argc, char **argv) {
     return pass_descriptor(argv[2]);
   }
   if (!parse(argc, argv, &options)) {
-    fputs("usage: machine [--listen FD PATH|--connect FD PATH|--read PATH|--run PATH|--write PATH|--device PATH|--make DIR|--files N|--size BYTES|--preload LIBRARY|--copies|--without-files]... "
+    fputs("usage: machine [--listen FD PATH|--connect FD PATH|--read PATH|--run PATH|--write PATH|--device PATH|--make DIR|--files N|--size BYTES|--lock BYTES|--preload LIBRARY|--copies|--without-files]... "
           "--keep N -- /PROGRAM [ARGUMENT]...\n",
           stderr);
     return 64;

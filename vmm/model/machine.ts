@@ -40,6 +40,15 @@ export interface FolderChange {
   readonly path: string;
 }
 
+/**
+ * A PCI card of the host that a machine is to have: one by its address (0000:01:00.0), the nth GPU (from 0), or so many GPUs that nobody has. `vendor` is
+ * PCI's number (0x10de is NVIDIA); default any.
+ */
+export type CardWish =
+  | { readonly address: string }
+  | { readonly nth: number; readonly vendor?: number }
+  | { readonly gpus: number | 'all'; readonly vendor?: number };
+
 export interface MachineSpec {
   /** Unique on this host, e.g. shop-db-1; shown in the process list. */
   readonly name: string;
@@ -68,6 +77,8 @@ export interface MachineSpec {
   readonly nicPorts?: number;
   /** It runs machines itself: its processor can virtualise, and its guest has /dev/kvm. */
   readonly nested?: true;
+  /** Cards of the host, which it has alone (vmm/vfio): it boots, and cannot be saved. Of a machine that runs, the addresses of all that it has. */
+  readonly cards?: readonly CardWish[];
 }
 
 /** The record of a running machine, enough for another process to take it over. */

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import type { DeviceLayout, DiskSpec, MachineSpec, NicSpec, ShareSpec, VmmCommand } from '../model/machine.ts';
+import { memoryClass } from '../model/memory-class.ts';
 import type { Toolchain } from '../model/tools.ts';
 import { ACCELERATORS, type Accelerator } from './accelerator.ts';
-import { bootedPorts, firstNicPort, memoryClass, PREPARED_DISKS, PREPARED_NICS, SLOTS } from './machine-class.ts';
+import { bootedPorts, firstNicPort, PREPARED_DISKS, PREPARED_NICS, SLOTS } from './machine-class.ts';
 
 export interface QemuSettings {
   readonly toolchain: Toolchain;
@@ -148,12 +149,29 @@ const deviceArgs = (toolchain: Toolchain, spec: MachineSpec, beginning: Beginnin
 const BALLOON = 'virtio-balloon-pci,free-page-reporting=on';
 
 const coldDevices = (spec: MachineSpec): string[] => [
-  ...['-device', BALLOON],
+  // A card may write to any page of its guest, so that QEMU keeps all of them.
+  ...(spec.cards === undefined ? ['-device', BALLOON] : []),
   ...Array.from({ length: bootedPorts(spec) }, (_, index) => portArgs(index)).flat(),
   ...spec.disks.flatMap((disk, index) => [...driveArgs(disk, index), '-device', optionText(diskDevice(disk, index))]),
   ...spec.nics.flatMap((nic, index) => [...netdevArgs(nic, index), '-device', optionText(bootedNic(spec, nic, index))]),
   ...spec.shares.flatMap((share, index) => [...shareArgs(index), '-device', optionText(shareDevice(share, index))]),
+  ...addressesOf(spec).flatMap(cardArgs),
 ];
+
+/** Pure: the cards of a machine whose cards were chosen. */
+export const addressesOf = ({ cards = [] }: Pick<MachineSpec, 'cards'>): string[] =>
+  cards.flatMap((card) => ('address' in card ? [card.address] : []));
+
+/** Each below a port of its own, as drivers of PCI Express expect it; the ports' numbers are those after all others. */
+const cardArgs = (address: string, index: number): string[] => {
+  const place = `${(CARD_PORT_SLOT + Math.floor(index / 8)).toString(16)}.${index % 8}`;
+  const isFirst = index % 8 === 0 ? ',multifunction=on' : '';
+  const port = `pcie-root-port,id=c${index},chassis=${CARD_CHASSIS + index},bus=pcie.0,addr=${place}${isFirst}`;
+  return ['-device', port, '-device', `vfio-pci,host=${address},bus=c${index}`];
+};
+
+const CARD_PORT_SLOT = 24;
+const CARD_CHASSIS = 128;
 
 /** On the root bus a NIC could not be unplugged; each port costs a boot some 800 accesses of its guest to QEMU. */
 const bootedNic = (spec: MachineSpec, nic: NicSpec, index: number): Device =>

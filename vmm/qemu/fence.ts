@@ -2,11 +2,13 @@ import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
 import type { DiskSpec, MachineSpec, VmmCommand } from '../model/machine.ts';
+import { memoryClass } from '../model/memory-class.ts';
 import { filesOfTool, HOST_LIBRARIES, type Toolchain } from '../model/tools.ts';
+import { lockedBytes } from '../vfio/locked-memory.ts';
+import { groupFiles } from '../vfio/take-cards.ts';
 import type { Saved } from './clone.ts';
-import { type Beginning, FIRST_FD, initramfsOf, machineSockets, type QemuSettings, SOCKET_FDS } from './command.ts';
+import { addressesOf, type Beginning, FIRST_FD, initramfsOf, machineSockets, type QemuSettings, SOCKET_FDS } from './command.ts';
 import { partialFence } from './fence-probe.ts';
-import { memoryClass } from './machine-class.ts';
 import { extentsOf } from './vmdk.ts';
 
 export interface FenceInput {
@@ -32,12 +34,24 @@ export const fenceCommand = async (command: VmmCommand, input: FenceInput): Prom
     ...named('--run', toolchain.qemu.prefix.length > 0 ? [] : HOST_LIBRARIES),
     ...named('--write', [spec.consoleLog, ...spec.disks.filter(({ readOnly }) => !readOnly).map(({ path }) => path), ...ownFolder(spec)]),
     ...named('--device', settings.accelerator === 'kvm' ? ['/dev/kvm'] : []),
+    ...(await cardArgs(spec)),
     ...named('--make', makesIn(spec, beginning)),
     ...(beginning.kind === 'zygote' ? ['--copies', ...named('--write', [beginning.consoles])] : []),
     ...(toolchain.preload === null ? [] : ['--preload', toolchain.preload]),
     ...partialFence(),
   ];
   return { file: toolchain.machineJail, args: [...args, '--', command.file, ...command.args], env: command.env };
+};
+
+/** The files of its cards' groups, and memory that stays where it is: cards write to it by its address. */
+const cardArgs = async (spec: MachineSpec): Promise<string[]> => {
+  const cards = addressesOf(spec);
+  if (cards.length === 0) {
+    return [];
+  }
+  const devices = ['/dev/vfio/vfio', ...(await groupFiles(cards))];
+  const folders = cards.map((address) => `/sys/bus/pci/devices/${address}`);
+  return [...named('--device', devices), ...named('--read', folders), '--lock', String(lockedBytes(spec))];
 };
 
 /** Pure: what a copy of a zygote may still open (vmm/preload/limits.c): nothing of its siblings. */

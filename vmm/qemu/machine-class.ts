@@ -20,22 +20,6 @@ export const firstNicPort = ({ sparePorts = 0 }: MachineSpec): number => sparePo
 export const bootedPorts = (spec: MachineSpec): number =>
   firstNicPort(spec) + (spec.nicPorts === undefined ? 0 : spec.nics.length + spec.nicPorts);
 
-/** The least memory with which a kernel and its agent work. */
-const SMALLEST_MIB = 128;
-
-/**
- * Pure: the actual memory size of a machine, whether cloned or booted: the next power of two, or 1.5 times
- * one. Memory that a guest does not touch costs the host nothing, and each size needs a template.
- */
-export const memoryClass = (mib: number): number => {
-  let size = SMALLEST_MIB;
-  while (size < mib) {
-    size *= 2;
-  }
-  const between = (size / 4) * 3;
-  return between >= mib && between > SMALLEST_MIB ? between : size;
-};
-
 /** Pure: why a machine cannot be a clone; undefined when it can. */
 export const cloneRefusal = (spec: MachineSpec): string | undefined => {
   const count = slotsOf(spec);

@@ -10,6 +10,7 @@ import { isGone, type ProcessIdentity, signalProcess } from '../../base/host/pro
 import { logger } from '../../base/log.ts';
 import { lastLines } from '../devices/console.ts';
 import type { MachineRecord, MachineSpec } from '../model/machine.ts';
+import { giveBackCards } from '../vfio/take-cards.ts';
 import type { Qmp } from './qmp.ts';
 import { CRASH_WORDS } from './run-states.ts';
 
@@ -25,6 +26,9 @@ export const removeLeftovers = async (record: Pick<MachineRecord, 'helpers' | 's
   await Promise.all(record.helpers.map((helper) => isGone(helper)));
   if (record.cgroup !== undefined) {
     await removeCgroup(record.cgroup);
+  }
+  if (record.spec.cards !== undefined) {
+    await giveBackCards(record.spec.runDir);
   }
   await rm(record.spec.runDir, { recursive: true, force: true });
 };

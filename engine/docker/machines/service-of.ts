@@ -112,6 +112,16 @@ const devicesOf = (devices: unknown) =>
       target: asText(PathInContainer) ?? asText(PathOnHost) ?? '',
     }));
 
+/** Capabilities are lists of which each would do; those of GPUs are all the same here. */
+const gpuOf = ({ Driver, Count, DeviceIDs, Capabilities }: Keys) => {
+  const ids = asTexts(DeviceIDs);
+  return given({
+    driver: asText(Driver),
+    capabilities: [...new Set(asList(Capabilities).flatMap((each) => [...asTexts(each)]))],
+    ...(ids.length > 0 ? { device_ids: [...ids] } : { count: asNumber(Count) ?? -1 }),
+  });
+};
+
 const securityOf = (host: Keys): Service =>
   given({
     privileged: host.Privileged === true,
@@ -122,6 +132,7 @@ const securityOf = (host: Keys): Service =>
     group_add: [...asTexts(host.GroupAdd)],
     security_opt: [...asTexts(host.SecurityOpt)],
     devices: asList(host.Devices).length === 0 ? undefined : devicesOf(host.Devices),
+    gpus: asList(host.DeviceRequests).length === 0 ? undefined : asList(host.DeviceRequests).map(asRecord).map(gpuOf),
     sysctls: asMap(host.Sysctls),
   }) as Service;
 
@@ -200,8 +211,11 @@ const FOREIGN: ReadonlyArray<readonly [string, (value: unknown) => boolean, stri
     'machines do not share a kernel',
   ],
   ['UTSMode', isForeign, 'machines do not share a kernel'],
-  ['Devices', (value) => !devicesOf(value).every(isKvm), 'devices of the host are not passed into a machine yet, but for /dev/kvm'],
-  ['DeviceRequests', (value) => asList(value).length > 0, 'GPUs of the host are not passed into a machine yet'],
+  [
+    'Devices',
+    (value) => !devicesOf(value).every(isKvm),
+    'a machine has /dev/kvm and whole PCI cards of the host (--gpus), not its device files',
+  ],
   ['VolumesFrom', (value) => asList(value).length > 0, 'name the volume in both containers instead'],
 ];
 

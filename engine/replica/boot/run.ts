@@ -82,6 +82,7 @@ const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal)
     ...sizeOf(vm, context),
     nics: context.networks.lease(vm),
     ...(vm.spec.nested ? { nested: true } : {}),
+    ...(vm.spec.cards === undefined ? {} : { cards: vm.spec.cards }),
     siblings:
       isPlain(vm) && members.length === 0
         ? context.vms().filter((other) => other.id !== vm.id && other.state === 'created' && isAlike(vm, other)).length
@@ -104,7 +105,7 @@ export const machineDir = ({ id }: Pick<VmRow, 'id'>, platform: Pick<Platform, '
   join(platform.runDir, `m-${shortHash(id, 8)}`);
 
 /** Whether it can be forked from a zygote: it has a root, a writable layer and one NIC. */
-const isPlain = ({ spec }: VmRow): boolean => spec.mounts.length === 0 && spec.networks.length === 1;
+const isPlain = ({ spec }: VmRow): boolean => spec.mounts.length === 0 && spec.networks.length === 1 && spec.cards === undefined;
 
 const isAlike = (one: VmRow, other: VmRow): boolean =>
   isPlain(other) &&

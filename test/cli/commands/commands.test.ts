@@ -66,7 +66,6 @@ describe('parsing and errors', () => {
 
   test.each([
     ['ingress', 'hypr url'],
-    ['gpu list', 'processor'],
     ['serve --port 41000', 'unix socket'],
   ])('hypr %s is not there, and says what is', async (line, instead) => {
     const context = fakeContext();

@@ -181,7 +181,7 @@ describe('run IMAGE', () => {
     ['run --ip6 10.7.8.9 busybox', '"10.7.8.9" is not an IPv6 address'],
     ['run --network none --network back busybox', 'cannot be combined'],
     ['run --network host busybox', '--network host is not supported'],
-    ['run --gpus all busybox', '--gpus is not supported'],
+    ['run --gpus some busybox', '--gpus does not know'],
     ['run -t busybox', 'not a TTY'],
     ['run --rm --restart always busybox', 'cannot be given together'],
     ['run --name -web busybox', 'cannot be the name'],

@@ -252,6 +252,7 @@ export class FakeEngine {
         this.#record('prune', options);
         return { images: ['untagged: app:1', 'deleted: sha256:1'], volumes: [], bytes: 1_200_000 };
       },
+      listCards: () => Promise.resolve([]),
       checkHome: async () => this.faults,
       repairHome: async () => {
         this.faults = [];

@@ -376,8 +376,11 @@ describe('what a machine cannot have is refused with the reason', () => {
     ['ipc', { ipc: 'host' }, 'services do not share a kernel'],
     ['pid', { pid: 'host' }, 'services do not share a kernel'],
     ['volumes_from', { volumes_from: ['container:db'] }, 'it names no service of this file'],
-    ['devices', { devices: [{ source: '/dev/fuse' }] }, 'devices of the host are not passed into a machine yet'],
-    ['gpus', { gpus: 'all' }, 'GPUs of the host are not passed into a machine yet'],
+    ['devices', { devices: [{ source: '/dev/fuse' }] }, 'a machine has /dev/kvm and whole PCI cards of the host'],
+    ['gpus', { network_mode: 'service:db', gpus: [{ count: 'all' }] }, 'for a service in the machine of db'],
+    ['gpus', { gpus: [{ capabilities: ['tpu'] }] }, 'no device has the capability tpu here'],
+    ['gpus', { gpus: [{ driver: 'cdi' }] }, 'there is no driver cdi'],
+    ['gpus', { gpus: [{ device_ids: ['GPU-3a23c669'] }] }, 'GPU-3a23c669 names no card'],
     ['external_links', { external_links: ['other:db'] }, 'machines reach those of their own stack only'],
     ['credential_spec', { credential_spec: { file: 'x' } }, 'that is for Windows containers'],
     ['use_api_socket', { use_api_socket: true }, 'the credentials of this user'],
@@ -406,11 +409,28 @@ describe('what a machine cannot have is refused with the reason', () => {
     expect(refusal(service).hint).toContain(text);
   });
 
+  test.each<[Service, unknown]>([
+    [{ gpus: [{ count: 'all', capabilities: ['gpu'] }] }, [{ gpus: 'all' }]],
+    [{ gpus: [{ driver: 'nvidia', count: 2 }] }, [{ gpus: 2, vendor: 0x10de }]],
+    [{ gpus: [{ count: -1, capabilities: ['gpu'] }] }, [{ gpus: 'all' }]],
+    [{ gpus: [{ count: '1' }] }, [{ gpus: 1 }]],
+    [{ gpus: [{ count: 0 }] }, undefined],
+    [{ gpus: [{ device_ids: ['1', '01:00.0'] }] }, [{ nth: 1 }, { address: '0000:01:00.0' }]],
+    [
+      { deploy: { resources: { reservations: { devices: [{ capabilities: ['gpu'], driver: 'nvidia' }] } } } } as Service,
+      [{ gpus: 'all', vendor: 0x10de }],
+    ],
+    [{ 'x-hypr': { pci: ['02:00.0'] } }, [{ address: '0000:02:00.0' }]],
+    [{}, undefined],
+  ])('%j has the cards %j', (service, cards) => {
+    expect(resolve(service).cards).toEqual(cards);
+  });
+
   test('/dev/kvm is no device of the host', () => {
     expect(resolve({ devices: [{ source: '/dev/kvm', target: '/dev/kvm' }] }).nested).toBe(true);
     expect(resolve({ 'x-hypr': { nested: true } }).nested).toBe(true);
     expect(resolve({})).not.toHaveProperty('nested');
-    expect(refusal({ devices: [{ source: '/dev/kvm' }, { source: '/dev/fuse' }] }).message).toContain('but for /dev/kvm');
+    expect(refusal({ devices: [{ source: '/dev/kvm' }, { source: '/dev/fuse' }] }).message).toContain('not its device files');
   });
 
   test('are not named when they only say the default', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { memoryClass } from '../../../vmm/model/memory-class.ts';
 import { buildQemuCommand, isMachineCommand, pluggedDevices } from '../../../vmm/qemu/command.ts';
-import { memoryClass } from '../../../vmm/qemu/machine-class.ts';
 import { spec, toolchain } from '../support.ts';
 
 const full = spec({
@@ -24,6 +24,19 @@ const difference = (args: readonly string[], other: readonly string[]): string[]
 const lines = (args: readonly string[]): string => args.join('\n').replaceAll(/\n(?!-)/g, ' ');
 
 describe('the command line of QEMU', () => {
+  it('has a port for each card of the host, and keeps all memory', () => {
+    const settings = { toolchain: toolchain(), accelerator: 'kvm', tscKhz: 0 } as const;
+    const cards = [{ address: '0000:01:00.0' }, { address: '0000:01:00.1' }];
+    const [plain, withCards] = [buildQemuCommand(settings, spec()), buildQemuCommand(settings, spec({ cards }))];
+    expect(difference(withCards.args, plain.args)).toEqual([
+      '-device pcie-root-port,id=c0,chassis=128,bus=pcie.0,addr=18.0,multifunction=on',
+      '-device vfio-pci,host=0000:01:00.0,bus=c0',
+      '-device pcie-root-port,id=c1,chassis=129,bus=pcie.0,addr=18.1',
+      '-device vfio-pci,host=0000:01:00.1,bus=c1',
+    ]);
+    expect(difference(plain.args, withCards.args)).toEqual(['-device virtio-balloon-pci,free-page-reporting=on']);
+  });
+
   it('for KVM', () => {
     const command = buildQemuCommand({ toolchain: toolchain(), accelerator: 'kvm', tscKhz: 0 }, spec());
     expect(command.file).toBe('/p/ld.so');
