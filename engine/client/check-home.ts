@@ -29,13 +29,11 @@ export const checkHome = async (signal?: AbortSignal, onLeftover: (line: string)
   const paths = homePaths();
   const faults = checkDatabase(paths.database);
   const store = await openStore(paths, { sweep: false });
-  for (const address of await lostCards()) {
-    onLeftover(`the card ${address} was not given back to the host: hypr system check --repair`);
-  }
   for (const line of [...(await store.leftovers()), ...(await findBuildLeftovers(paths.build)), ...(await findTemplateLeftovers(paths))]) {
     onLeftover(line);
   }
-  return [...faults, ...(await store.verify(signal)).map(({ kind, name, reason }) => `${kind} ${name}: ${reason}`)];
+  const cards = (await lostCards()).map((address) => `card ${address}: its machine is gone, and it was not given back to its driver`);
+  return [...faults, ...cards, ...(await store.verify(signal)).map(({ kind, name, reason }) => `${kind} ${name}: ${reason}`)];
 };
 
 /**

@@ -87,7 +87,8 @@ onlyWhere(process.env.HYPR_TEST_KVM === undefined && 'its host is emulated; HYPR
       expect(part('held')).toContain(`${CARD} vfio-pci no: a machine has it`);
       expect(part('held')).toContain('cannot be suspended: it has a card of the host');
       expect(part('held')).toContain(`cannot have ${CARD}: a machine has it`);
-      expect(part('killed')).toContain(`the card ${CARD} was not given back to the host`);
+      expect(part('killed')).toContain(`card ${CARD}: its machine is gone, and it was not given back to its driver`);
+      expect(part('killed')).toContain(`made again: ${CARD} is with its driver again`);
       expect(part('killed')).toContain(`${CARD} nvme yes`);
       expect(text).toContain('outer host: ended with 0');
     },
