@@ -95,6 +95,15 @@ export const toHyprError = (error: unknown): HyprError => {
   return new HyprError('HYPR_INTERNAL', messageOf(error), { cause: error });
 };
 
+/**
+ * The error with the path in the model of what it is about, which the command makes a line of the Compose file of. One that has a place
+ * already, and what was called off, stay as they are.
+ */
+export const atPath = (error: unknown, path: readonly string[]): unknown =>
+  error instanceof HyprError && error.where === undefined && error.path === undefined && !isAbort(error)
+    ? new HyprError(error.code, error.message, { ...error.toJSON(), path, cause: error.cause ?? error })
+    : error;
+
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 export const isAbort = (error: unknown): boolean =>

@@ -42,12 +42,17 @@ export const foldText = (text: string, columns: number): string =>
 const foldLine = (line: string, columns: number): string[] => {
   const [, term, rest] = /^(\s*\S.*?\s{2,})(\S.*)$/.exec(line) ?? [];
   if (term === undefined || rest === undefined) {
-    const indent = line.length - line.trimStart().length;
-    return foldWords(line.trimStart(), { columns, first: ' '.repeat(indent), indent: indent + 2 });
+    return foldIndented(line, columns);
   }
   return columns - term.length >= LEAST_TEXT
     ? foldWords(rest, { columns, first: term, indent: term.length })
     : [term.trimEnd(), ...foldWords(rest, { columns, first: ' '.repeat(OWN_LINE_INDENT), indent: OWN_LINE_INDENT })];
+};
+
+/** A line at words; what goes on below it is two columns further in than it is. */
+export const foldIndented = (line: string, columns: number): string[] => {
+  const indent = line.length - line.trimStart().length;
+  return foldWords(line.trimStart(), { columns, first: ' '.repeat(indent), indent: indent + 2 });
 };
 
 /** Words in lines of at most `columns`, the first after `first`, the others after so many blanks. A longer word has a line of its own. */

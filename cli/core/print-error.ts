@@ -1,7 +1,7 @@
 import { type ErrorCode, formatPlace, HyprError, toHyprError } from '../../base/errors.ts';
 import { sanitiseName, sanitiseText } from '../../base/sanitise.ts';
 import { mapFrames } from '../../base/source-frames.ts';
-import { foldWords } from './output.ts';
+import { foldIndented, foldWords } from './output.ts';
 import { createPaint, type Paint } from './style.ts';
 
 export interface ErrorStyle {
@@ -29,7 +29,7 @@ export const formatError = (error: unknown, style: ErrorStyle): string => {
   const lines = [
     ...headline(known, style, paint),
     ...placeLines(known),
-    ...known.details.flatMap((detail) => sanitiseText(detail).split('\n')).map((line) => `  ${line}`),
+    ...detailLines(known, style),
     ...innerErrors(error),
     ...bugLines(known, style, paint),
     ...hintLines(known, style, paint),
@@ -51,6 +51,12 @@ const headline = (error: HyprError, style: ErrorStyle, paint: Paint): string[] =
       : [...painted.slice(0, -1), `${painted.at(-1)}${' '.repeat(Math.max(2, room))}${code}`];
   return [...head, ...rest.map((line) => `  ${line}`)];
 };
+
+const detailLines = ({ details }: HyprError, { folds, columns }: ErrorStyle): string[] =>
+  details
+    .flatMap((detail) => sanitiseText(detail).split('\n'))
+    .map((line) => `  ${line}`)
+    .flatMap((line) => (folds === true && line.length > columns ? foldIndented(line, columns) : [line]));
 
 const hintLines = ({ hint }: HyprError, style: ErrorStyle, paint: Paint): string[] => {
   if (!hint) {

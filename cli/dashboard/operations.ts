@@ -154,6 +154,7 @@ export class Operations {
         up: { ...options, build: false, forceRecreate: false },
         onNotice: note,
         onEvent: this.#see,
+        act: (name, work) => this.#operate(name, () => work(this.#work.signal)),
         onOutput: (_, data) => note(Buffer.from(data).toString('utf8').trimEnd()),
       },
       signal,

@@ -127,9 +127,11 @@ const nextChange = (folder: string, path: string, signal: AbortSignal): Promise<
 const handleChanges = async (work: Work, rule: WatchRule, paths: readonly string[]): Promise<void> => {
   const { stack, project, options, signal } = work;
   const { service, action } = rule;
+  const act = options.act ?? ((_name, work) => work(signal));
   if (action === 'rebuild') {
     options.onNotice(`Rebuilding service(s) ["${service}"] after changes were detected...`);
-    await stack.up(project, { ...options.up, services: [service], build: true, noDeps: true }, options.onEvent, signal);
+    const up = { ...options.up, services: [service], build: true, noDeps: true };
+    await act(`rebuild ${service}`, (until) => stack.up(project, up, options.onEvent, until));
     options.onNotice(`service(s) ["${service}"] successfully built`);
     return;
   }
@@ -138,7 +140,8 @@ const handleChanges = async (work: Work, rule: WatchRule, paths: readonly string
     await syncPaths(work, rule, paths);
   }
   if (action === 'restart' || action === 'sync+restart') {
-    await stack.verb('restart', project, { ...VERB_DEFAULTS, services: [service], noDeps: true }, options.onEvent, signal);
+    const verb = { ...VERB_DEFAULTS, services: [service], noDeps: true };
+    await act(`restart ${service}`, (until) => stack.verb('restart', project, verb, options.onEvent, until));
     options.onNotice(`service(s) ["${service}"] restarted`);
   }
   if (action === 'sync+exec' && rule.exec !== undefined) {

@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { linkedController } from '../../base/abort.ts';
-import { HyprError, messageOf } from '../../base/errors.ts';
+import { atPath, HyprError, messageOf } from '../../base/errors.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import type { BuildEvent, Image } from '../../builder/model/types.ts';
 import type { Project, Service } from '../../compose/model/model.ts';
@@ -77,7 +77,11 @@ const ensureImage = async (input: EnsureImagesInput, { action, made, limit }: Wo
   if (action.action === 'pull') {
     const wanted = service.build === undefined ? platformOf(project, action.service, service) : service.platform;
     const options = { policy: 'always', platform: wanted } as const;
-    return await inTurn(() => platform.pullImage(action.reference, options, input.progress, signal));
+    return await inTurn(() =>
+      platform.pullImage(action.reference, options, input.progress, signal).catch((error: unknown) => {
+        throw atPath(error, ['services', action.service, 'image']);
+      }),
+    );
   }
   if (action.action === 'build') {
     const read = contextServices(service).map(async (name) => [name, await made.get(name)] as const);
@@ -106,7 +110,9 @@ const buildService = async (
   } catch (error) {
     const canceled = signal.aborted ? ({ status: 'warning', text: 'Canceled' } as const) : undefined;
     input.progress({ id, ...(canceled ?? { status: 'error', text: 'Error', details: messageOf(error) }) });
-    throw error;
+    // What went wrong inside of a build shows its Dockerfile.
+    const isOfFile = error instanceof HyprError && error.code === 'DOCKERFILE_NOT_FOUND';
+    throw isOfFile ? atPath(error, ['services', action.service, 'build']) : error;
   }
 };
 

@@ -144,6 +144,8 @@ export interface WatchOptions {
   readonly onEvent: (event: EngineEvent) => void;
   /** What the programs of `sync+exec` print. */
   readonly onOutput?: (service: string, data: Uint8Array) => void;
+  /** Carries out what rebuilds or restarts a service; default: until the watch ends. Half of it would leave the service stopped. */
+  readonly act?: (name: string, work: (signal: AbortSignal) => Promise<void>) => Promise<void>;
 }
 
 /** Of `hypr serve`. */

@@ -29,7 +29,10 @@ export interface Platform {
   adoptNetwork(record: NetworkRecord, signal: AbortSignal): Promise<Network | undefined>;
   sweepNetwork(record: NetworkRecord): Promise<void>;
   /** Throws NET_PORT_IN_USE naming the holder, before anything boots. */
-  checkPorts(ports: ReadonlyArray<{ protocol: 'tcp' | 'udp'; hostAddress: string; hostPort: number }>): Promise<void>;
+  /** `path`: where the model asks for the port. */
+  checkPorts(
+    ports: ReadonlyArray<{ protocol: 'tcp' | 'udp'; hostAddress: string; hostPort: number; path?: readonly string[] }>,
+  ): Promise<void>;
   publish(network: Dial & Pick<Network, 'dialUdp'>, port: PublishedPort, awaitPort?: AwaitPort): Promise<Publication>;
   findImage(name: string): Promise<Image | undefined>;
   /** Whether the image of this name was built from a Dockerfile with this text; undefined if what it was built from is not known. */

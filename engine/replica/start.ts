@@ -132,6 +132,7 @@ export class ReplicaStart {
     return new HyprError('SERVICE_FAILED', `${this.#row.name} cannot start: ${patch.reason}`, {
       details: gone.lastLines,
       cause: error,
+      path: ['services', this.#row.service, 'command'],
       ...(error instanceof GuestExecError
         ? { hint: 'compare `command:`, `entrypoint:` and `user:` of the service with what its image has' }
         : {}),

@@ -21,11 +21,14 @@ export const checkPlannedPorts = async (input: {
     ),
   );
   const wanted = specsOf(input.desired, input.plan).flatMap((spec) =>
-    spec.ports.filter(({ hostPorts: [first, last], protocol }) => first !== 0 && first === last && !held.has(`${protocol}/${first}`)),
+    spec.ports
+      .filter(({ hostPorts: [first, last], protocol }) => first !== 0 && first === last && !held.has(`${protocol}/${first}`))
+      .map((port) => ({ ...port, path: ['services', spec.service, 'ports'] })),
   );
   await input.platform.checkPorts(
-    wanted.map(({ protocol, hostAddress, hostPorts }) => ({
+    wanted.map(({ protocol, hostAddress, hostPorts, path }) => ({
       protocol,
+      path,
       hostAddress: hostAddress === '' ? defaultHostAddress() : hostAddress,
       hostPort: hostPorts[0],
     })),

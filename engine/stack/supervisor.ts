@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { neverAborts } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import { traced } from '../../base/trace/trace.ts';
 import type { Project } from '../../compose/model/model.ts';
@@ -223,7 +224,10 @@ export class StackSupervisor {
     const kind = ends ? 'down' : 'up';
     // Of single services it waits for a restart of others, which would be left stopped.
     const spares = options.services.length > 0 || options.replicas.length > 0 ? ['restart'] : [];
-    await this.#operations.run({ name: verb, kind, signal, spares }, async (running) => {
+    // Half a restart would leave a service stopped: as in docker it is carried out also when its command has gone.
+    const until = verb === 'restart' ? neverAborts() : signal;
+    signal.throwIfAborted();
+    await this.#operations.run({ name: verb, kind, signal: until, spares }, async (running) => {
       const { store, stack } = this.#options;
       const model = project ?? this.project();
       const plan = reconcileVerb({ verb, project: model, options }, observeStack(store, stack));

@@ -1,9 +1,14 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { createServer, type Server } from 'node:net';
-import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
+import { atPath, HyprError, isErrno, messageOf } from '../../base/errors.ts';
 import { formatPort, type HostPort, portDenied, portInUse } from './port-errors.ts';
 
 const DEFAULT_HOST_ADDRESS = '127.0.0.1';
+
+/** `path`: where the model asks for the port. */
+interface Asked {
+  readonly path?: readonly string[];
+}
 
 /**
  * Makes sure that every one of these ports can be listened on, before anything is started: all are bound at
@@ -11,30 +16,28 @@ const DEFAULT_HOST_ADDRESS = '127.0.0.1';
  * Throws NET_PORT_IN_USE naming the holder, NET_PORT_DENIED or NET_ADDRESS for the first that cannot; the
  * others that cannot are in its details.
  */
-export const checkPorts = async (ports: readonly HostPort[]): Promise<void> => {
+export const checkPorts = async (ports: ReadonlyArray<HostPort & Asked>): Promise<void> => {
   const wanted = ports.map(withDefaultAddress);
   const twice = wanted.find((port, index) => port.hostPort !== 0 && wanted.slice(0, index).some((other) => sameSocket(other, port)));
   if (twice !== undefined) {
     throw new HyprError('NET_PORT_IN_USE', `port ${formatPort(twice)} is published twice`, {
       hint: 'give each service (and each replica of one) a host port of its own, or a range of host ports',
+      ...(twice.path === undefined ? {} : { path: twice.path }),
     });
   }
   const results = await Promise.allSettled(wanted.map(bindPort));
   const failures: unknown[] = [];
-  for (const result of results) {
+  for (const [index, result] of results.entries()) {
+    const path = ports[index]?.path;
     if (result.status === 'fulfilled') {
       await result.value.close();
     } else {
-      failures.push(result.reason);
+      failures.push(path === undefined ? result.reason : atPath(result.reason, path));
     }
   }
   const [first, ...others] = failures;
   if (first instanceof HyprError && others.length > 0) {
-    throw new HyprError(first.code, first.message, {
-      ...(first.hint === undefined ? {} : { hint: first.hint }),
-      details: others.map(messageOf),
-      cause: first.cause,
-    });
+    throw new HyprError(first.code, first.message, { ...first.toJSON(), details: others.map(messageOf), cause: first.cause });
   }
   if (failures.length > 0) {
     throw first;

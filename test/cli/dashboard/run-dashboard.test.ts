@@ -168,6 +168,29 @@ describe('the dashboard from start to end', () => {
     expect(context.stderr.text).toMatch(/shop-web-1 Started[\s\S]*restart is not possible now/);
   });
 
+  test('what a watch was doing goes on there, too', async () => {
+    const context = onTerminal({ COMPOSE_PROGRESS: 'plain' });
+    const restarting = Promise.withResolvers<void>();
+    let until: AbortSignal | undefined;
+    context.fake.onWatch = async ({ act }) => {
+      await act?.('restart web', (signal) => {
+        until = signal;
+        return restarting.promise;
+      });
+    };
+    const done = run(context, 'up');
+    await listening(context, done);
+    context.stdin.write('w');
+    while (until === undefined) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    context.stdin.write('d');
+    await said(context, 'restart web goes on here; Ctrl-C calls it off');
+    expect(until.aborted).toBe(false);
+    restarting.resolve();
+    expect(await done).toBe(0);
+  });
+
   test('an operation does not show the build of one before it', async () => {
     const context = onTerminal({ COMPOSE_PROGRESS: 'plain' });
     const { ending, more } = halfWay(context, NOW - 1);

@@ -243,6 +243,15 @@ describe('errors', () => {
     expect(formatError(error, { ...style, columns: 53, folds: true })).toMatch(/above it\n {2}COMPOSE_NOT_FOUND\n/);
   });
 
+  test('details are folded at words, too, each as far in as it begins', () => {
+    const error = new HyprError('IMAGE_NOT_FOUND', 'x:1 does not exist', {
+      details: ['the registry cannot be reached: ENOTFOUND', '    2 | RUN a'],
+    });
+    expect(formatError(error, { ...style, columns: 34, folds: true })).toBe(
+      ['✗ x:1 does not exist', '  IMAGE_NOT_FOUND', '  the registry cannot be reached:', '    ENOTFOUND', '      2 | RUN a', ''].join('\n'),
+    );
+  });
+
   test('the place is shown when nothing else shows it', () => {
     const error = new HyprError('COMPOSE_INVALID', 'services.web.image must be a string', {
       where: { file: 'a.yaml', line: 3, column: 5 },

@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { HyprError } from '../../../base/errors.ts';
 import { AsyncQueue } from '../../../base/queue.ts';
+import type { WatchOptions } from '../../../engine/model/command-options.ts';
 import type { EdgeInfo } from '../../../engine/model/edge.ts';
 import type { EngineEvent, LogRecord, RecordedEvent, ReplicaStatus, ReplicaUsage } from '../../../engine/model/events.ts';
 import type { NameReport } from '../../../engine/model/published-names.ts';
@@ -131,6 +132,7 @@ export class FakeEngine {
   written = '';
   /** What `up` and the verbs do beyond being recorded. */
   onUp: (onEvent: (event: EngineEvent) => void, signal?: AbortSignal) => Promise<void> = async () => {};
+  onWatch: ((options: WatchOptions, signal: AbortSignal) => Promise<void>) | undefined;
   onVerb: (verb: string, onEvent: (event: EngineEvent) => void, signal?: AbortSignal) => Promise<void> = async () => {};
 
   call(name: string): Call | undefined {
@@ -186,7 +188,10 @@ export class FakeEngine {
         this.#record('unpackFiles', await options.place('file'));
         return 0;
       },
-      watch: async (_stack, _project, options) => options.onNotice('Watch enabled'),
+      watch: async (_stack, _project, options, signal) => {
+        options.onNotice('Watch enabled');
+        await this.onWatch?.(options, signal);
+      },
       statTar: async () => 'dir' as const,
       resolveDigest: async () => `sha256:${'0'.repeat(64)}`,
       buildProject: async (...args) => {

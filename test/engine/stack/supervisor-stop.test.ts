@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import { VERB_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import { replicaStatus } from '../../../engine/replica/parts/status.ts';
 import { Cue } from '../support/cue.ts';
 import type { Behaviour } from '../support/fake-guest.ts';
@@ -124,6 +125,21 @@ describe('stop', () => {
     await stack.verb('stop', { services: ['web'] });
     await restarted;
     expect(stack.states()).toEqual({ 'shop-db-1': 'running', 'shop-web-1': 'exited' });
+  });
+
+  test('a restart is carried out also when its command has gone, which would leave the service stopped', async () => {
+    const stack = openTestStack();
+    const command = new AbortController();
+    stack.platform.behave('web', {
+      onSignal: (signal, guest) => {
+        command.abort();
+        guest.end(128 + signal);
+      },
+    });
+    await stack.up(shopOf(stack, { web: {} }));
+    await stack.supervisor.verb('restart', undefined, VERB_DEFAULTS, command.signal);
+    expect(stack.actions('die', 'start').slice(-2)).toEqual(['die shop-web-1', 'start shop-web-1']);
+    expect(stack.row('shop-web-1').state).toBe('running');
   });
 
   test('the whole output is told before the end is', async () => {

@@ -221,6 +221,7 @@ describe('a dependency fails', () => {
     await expect(stack.up(project)).rejects.toMatchObject({
       code: 'SERVICE_FAILED',
       message: 'shop-web-1 cannot start: exec: "nope": not found',
+      path: ['services', 'web', 'command'],
     });
     expect(stack.row('shop-web-1')).toMatchObject({ state: 'exited', exitCode: 127, machine: undefined });
     expect(stack.replica('shop-web-1').run).toBeUndefined();

@@ -309,7 +309,11 @@ describe('checkPorts', () => {
   it('reports every port that is taken, and ports published twice', async () => {
     const [first, second] = [await listen(createServer()), await listen(createServer())];
     const ports = [first, second].map((hostPort) => ({ protocol: 'tcp' as const, hostAddress: '', hostPort }));
-    await expect(checkPorts(ports)).rejects.toMatchObject({ details: [expect.stringContaining(String(second))] });
+    const path = ['services', 'web', 'ports'];
+    await expect(checkPorts(ports.map((port) => ({ ...port, path })))).rejects.toMatchObject({
+      details: [expect.stringContaining(String(second))],
+      path,
+    });
     const twice = { protocol: 'tcp' as const, hostAddress: '127.0.0.1', hostPort: 45_001 };
     await expect(checkPorts([twice, { ...twice, hostAddress: '' }])).rejects.toMatchObject({
       message: expect.stringContaining('published twice'),
