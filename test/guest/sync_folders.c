@@ -1,5 +1,6 @@
 /*
- * Two folders of this host kept equal by the guest's code: sync_folders HOST GUEST PLACE. PLACE holds incomplete files and the state.
+ * Two folders kept equal by the guest's code: sync_folders HOST GUEST PLACE [watch]. With the fourth, what other programs change in GUEST is
+ * seen (as root only). PLACE holds incomplete files and the state.
  * Without arguments it prints what is done with a path, by host, guest and whether the machine had ended cleanly.
  * Lines on stdin: `h PATH`, `g PATH` (what changed there), `a` (anything may have), `i` (say `idle` when nothing waits), `u` (the machine
  * had ended without a word), `s` (save), `q`. News are lines, too: `conflict PATH`, `left PATH`, `full SIDE`, `space`.
@@ -15,6 +16,7 @@
 
 #include "sync/folders.h"
 #include "sync/mirror.h"
+#include "sync/own_changes.h"
 #include "sync/reconcile.h"
 #include "sync/state.h"
 
@@ -25,6 +27,8 @@ static void on_news(enum news news, const char *path, const char *reason) {
 }
 
 static int place;
+
+static void on_change(const char *path, bool anew) { mirror_look(path, anew ? WANT_GUEST | WANT_DEEP : WANT_GUEST); }
 
 static void handle(char *line, bool *asked) {
   switch (line[0]) {
@@ -51,7 +55,7 @@ int main(int argc, char **argv) {
   static char buffer[8192];
   size_t have = 0;
   bool asked = false;
-  if (argc != 4) {
+  if (argc != 4 && argc != 5) {
     return print_table();
   }
   int fds[3];
@@ -63,12 +67,20 @@ int main(int argc, char **argv) {
   places = (struct places){fds[0], fds[1], fds[2]};
   mirror = (struct mirror){false, on_news};
   mirror_root = tree_root();
+  int changes = argc == 5 ? own_changes_open(places.guest) : -1;
+  if (argc == 5 && changes < 0) {
+    perror("watching");
+    return 1;
+  }
   printf("%s\n", state_load(place, mirror_root) ? "loaded" : "new");
   fflush(stdout);
   for (;;) {
-    struct pollfd in = {STDIN_FILENO, POLLIN, 0};
-    poll(&in, 1, queue_due_in(mirror_now()));
-    if (in.revents != 0) {
+    struct pollfd in[] = {{STDIN_FILENO, POLLIN, 0}, {changes, POLLIN, 0}};
+    poll(in, 2, queue_due_in(mirror_now()));
+    if (in[1].revents != 0) {
+      own_changes_read(changes, places.guest, on_change);
+    }
+    if (in[0].revents != 0) {
       ssize_t got = read(STDIN_FILENO, buffer + have, sizeof buffer - 1 - have);
       if (got <= 0) {
         return 0;

@@ -17,7 +17,7 @@ static int open_file(int folder, const char *name, const struct stamp *stamp, bo
   if (fd < 0 && errno == EPERM) {
     fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   }
-  if (fd >= 0 && (!stamp_of(fd, &now) || (unsettled ? now.inode != stamp->inode : !stamps_equal(&now, stamp)))) {
+  if (fd >= 0 && (!stamp_listed(fd, "", &now) || (unsettled ? now.inode != stamp->inode : !stamps_equal(&now, stamp)))) {
     close(fd);
     errno = EAGAIN;
     return -1;

@@ -24,7 +24,7 @@ bool stamp_at(int folder, const char *name, struct stamp *out) {
   return take(folder, name, 0, out);
 }
 
-bool stamp_listed(int folder, const char *name, struct stamp *out) { return take(folder, name, 0, out); }
+bool stamp_listed(int folder, const char *name, struct stamp *out) { return take(folder, name, *name == 0 ? AT_EMPTY_PATH : 0, out); }
 
 bool stamp_of(int fd, struct stamp *out) { return take(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, out); }
 

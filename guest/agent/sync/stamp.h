@@ -15,7 +15,7 @@ struct stamp {
 /* The path `name` in a folder, itself. False where it cannot be known, with errno; what is not there has the mode 0. Of a share the host is
  * asked, whatever the kernel remembers. */
 bool stamp_at(int folder, const char *name, struct stamp *out);
-/* The same of what was listed a moment ago, without asking again. */
+/* The same of what was listed or looked up a moment ago, without asking again; an empty name is the descriptor itself. */
 bool stamp_listed(int folder, const char *name, struct stamp *out);
 bool stamp_of(int fd, struct stamp *out);
 bool is_file(const struct stamp *stamp);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,9 +11,11 @@ const COMPOSE = `
 services:
   app:
     image: busybox
-    command: [sh, -c, 'mkdir -p /own/guest /own/place && mkfifo /own/pipe && { sleep 100000 > /own/pipe & exec /app/sync_folders /src /own/guest /own/place < /own/pipe; }']
+    command: [sh, -c, 'mkdir -p /own/guest /own/place && mkfifo /own/pipe && { sleep 100000 > /own/pipe & exec /app/sync_folders /src /own/guest /own/place watch < /own/pipe; }']
+    privileged: true
     stop_grace_period: 0s
-    volumes: ['./app:/app', './src:/src']
+    volumes: ['./app:/app', './src:/src', 'own:/own']
+volumes: { own: }
 `;
 
 const FILES = 300;
@@ -47,9 +49,7 @@ describe('a share and a folder of the machine that are kept equal', () => {
   };
 
   test('are equal once all was looked at', async () => {
-    const begin = performance.now();
     await settle('', 'a');
-    console.info(`${FILES} files took ${Math.round(performance.now() - begin)} ms, with two commands`);
     expect(await inMachine('cd /own/guest && find . -type f | wc -l && cat a/b/file a/299')).toBe(
       `${FILES + 1}\none` + `content ${FILES - 1}`,
     );
@@ -65,6 +65,20 @@ describe('a share and a folder of the machine that are kept equal', () => {
     expect(readFileSync(path('a/b/file'), 'utf8')).toBe('guest\n');
     expect(readFileSync(path('new/deep/x'), 'utf8')).toBe('1\n');
     expect(existsSync(path('a/0'))).toBe(false);
+  });
+
+  test('get what programs in the machine change without being told of it', async () => {
+    await inMachine(
+      'cd /own/guest && mkdir -p tree/a && for i in 0 1 2 3 4 5 6 7 8 9; do echo $i > tree/a/$i; sleep 0.3; done; mv tree/a tree/b; ln -s b/9 tree/link; chmod 750 tree/b/3; rm tree/b/4',
+    );
+    await expect
+      .poll(() => existsSync(path('tree/b/9')) && !existsSync(path('tree/a')) && !existsSync(path('tree/b/4')), PATIENT)
+      .toBe(true);
+    await expect.poll(() => lstatSync(path('tree/b/3')).mode & 0o777, PATIENT).toBe(0o750);
+    await settle('');
+    expect(readlinkSync(path('tree/link'))).toBe('b/9');
+    await inMachine('echo one > /own/guest/a/1; echo two >> /own/guest/a/1');
+    await expect.poll(() => readFileSync(path('a/1'), 'utf8'), PATIENT).toBe('one\ntwo\n');
   });
 
   test('lose nothing that replaced a file here a moment ago, of which the kernel in the machine does not know yet', async () => {
