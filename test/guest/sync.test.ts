@@ -312,6 +312,8 @@ describe('a synced folder', () => {
     write(folders, 'guest', 'file', '');
     await folders.start();
     folders.say('u');
+    // Nothing was looked at yet.
+    await folders.idle();
     await folders.all();
     folders.expectEqual();
     expect(folders.tree('host').get('file')).toBe('file 644 whole');

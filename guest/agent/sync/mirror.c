@@ -22,7 +22,7 @@ struct node *mirror_root;
 
 static uint32_t look;
 static uint64_t full_until_ms;
-static bool is_full;
+static bool is_full, looked_at_all;
 
 uint64_t mirror_now(void) {
   struct timespec time;
@@ -333,6 +333,7 @@ void mirror_look(const char *path, unsigned wanted) {
       return;
     }
   }
+  looked_at_all = looked_at_all || (node == mirror_root && (wanted & WANT_DEEP) && (wanted & WANT_BOTH) == WANT_BOTH);
   again(node, wanted, AT_ONCE);
 }
 
@@ -346,7 +347,7 @@ void mirror_step(unsigned most_ms) {
     tidy(node);
   }
   folders_forget(NULL);
-  if (mirror_is_idle()) {
+  if (looked_at_all && mirror_is_idle()) {
     mirror.unclean = false;
   }
 }

@@ -20,7 +20,7 @@ enum news {
 typedef void news_fn(enum news news, const char *path, const char *reason);
 
 struct mirror {
-  /* See reconcile.h; ends with the first moment in which nothing waits. */
+  /* See reconcile.h; ends when all of both sides was looked at (mirror_look of "") and nothing waits any more. */
   bool unclean;
   news_fn *tell;
 };
