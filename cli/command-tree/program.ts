@@ -106,7 +106,14 @@ class GoCommand extends Command {
       }
       const value = /^--?[\w-]+=(.*)$/s.exec(arg)?.[1];
       if (option && value !== undefined) {
-        result.push(...this.#withValue(option, value));
+        // The last one counts: --rm --rm=false is without.
+        const meant = this.#withValue(option, value);
+        result.splice(
+          0,
+          result.length,
+          ...result.filter((each) => meant.length > 0 || (each !== option.long && each !== option.short)),
+          ...meant,
+        );
       } else {
         result.push(arg);
         if (option?.required && /^(--.*|-.)$/s.test(arg) && index + 1 < args.length) {

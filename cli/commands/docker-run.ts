@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import type { Project, Service } from '../../compose/model/model.ts';
+import { parseBytes } from '../../compose/model/units.ts';
 import { RUN_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import { PUBLISH_ALL } from '../../engine/model/spec.ts';
 import type { RunOptions } from '../../engine/model/types.ts';
@@ -41,7 +42,7 @@ export const prepare = async (invocation: Invocation): Promise<Pick<RunInput, 'p
   const detach = flags.bool('detach');
   const tty = flags.bool('tty');
   if (tty && !detach && (context.stdin.isTTY !== true || context.stdout.isTTY !== true)) {
-    throw new HyprError('HYPR_USAGE', 'the input device is not a TTY', { hint: 'leave -t away' });
+    throw new HyprError('HYPR_USAGE', 'the input device is not a TTY', { hint: 'leave -t away', reason: 'noTerminal' });
   }
   const shared = sharedOptions(context, flags);
   const options: RunOptions = {
@@ -73,8 +74,14 @@ export const prepare = async (invocation: Invocation): Promise<Pick<RunInput, 'p
   };
 };
 
+/** docker's. */
+const LEAST_MEMORY = 6 * 2 ** 20;
+
 const checkFlags = (flags: Flags): void => {
-  const restart = flags.string('restart');
+  const [restart, memory] = [flags.string('restart'), flags.string('memory')];
+  if (memory !== undefined && parseBytes(memory) > 0 && parseBytes(memory) < LEAST_MEMORY) {
+    throw new HyprError('HYPR_USAGE', 'Minimum memory limit allowed is 6MB');
+  }
   if (flags.bool('rm') && restart !== undefined && restart !== 'no') {
     throw new HyprError('HYPR_USAGE', '--rm and --restart cannot be given together');
   }

@@ -1,4 +1,4 @@
-import { HyprError } from '../../base/errors.ts';
+import { HyprError, toHyprError } from '../../base/errors.ts';
 import { refuseForeignHome } from '../../base/host/home.ts';
 import { hyprHome } from '../../base/paths.ts';
 import { type Parsed, parseCommandLine } from '../command-tree/program.ts';
@@ -25,10 +25,13 @@ export const runCli = async (argv: readonly string[], context: CliContext): Prom
   }
 };
 
-/** docker's: what `run` cannot start ends with 125, so that it is told apart from a program that failed. */
+/** docker's: what `run` cannot start ends with 125, so that it is told apart from a program that failed; what its client refuses before it asks, with 1. */
 const codeOf = (error: unknown, argv: readonly string[]): number => {
   const words = argv.filter((word) => !word.startsWith('-'));
   const code = exitCodeOf(error);
+  if (toHyprError(error).reason === 'noTerminal') {
+    return code;
+  }
   return code === 1 && (words[0] === 'run' || (words[0] === 'container' && words[1] === 'run')) ? 125 : code;
 };
 

@@ -75,6 +75,9 @@ const environmentOf = (entries: readonly string[]): Record<string, string | null
 
 const limitsOf = (host: Keys): Service => {
   const memory = asNumber(host.Memory);
+  if (memory !== undefined && memory > 0 && memory < 6 * 2 ** 20) {
+    throw new ApiError(400, 'Minimum memory limit allowed is 6MB');
+  }
   const nano = asNumber(host.NanoCpus);
   const [quota, period = 100_000] = [asNumber(host.CpuQuota), asNumber(host.CpuPeriod)];
   const cpus = nano === undefined ? (quota === undefined || quota < 0 ? undefined : quota / period) : nano / 1e9;

@@ -76,6 +76,21 @@ describe('compose run', () => {
     expect(context.stderr.text).toContain(message);
     expect(context.fake.call('run')).toBeUndefined();
   });
+
+  test('ends with 1 without a terminal for -t, as docker’s client does', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'run -t busybox')).toBe(1);
+    expect(context.stderr.text).toContain('not a TTY');
+  });
+
+  test.each([
+    ['run --rm --rm=false busybox', 'no'],
+    ['run --rm=false --rm busybox', 'stack'],
+  ])('%s: the last one counts', async (line, remove) => {
+    const context = fakeContext();
+    await run(context, line);
+    expect(context.fake.call('run')?.args[1]).toMatchObject({ remove });
+  });
 });
 
 test('run with a terminal asked for needs one on its input, as in docker compose', async () => {
@@ -182,7 +197,7 @@ describe('run IMAGE', () => {
     ['run --network none --network back busybox', 'cannot be combined'],
     ['run --network host busybox', '--network host is not supported'],
     ['run --gpus some busybox', '--gpus does not know'],
-    ['run -t busybox', 'not a TTY'],
+    ['run --memory 1k busybox', 'Minimum memory limit allowed is 6MB'],
     ['run --rm --restart always busybox', 'cannot be given together'],
     ['run --name -web busybox', 'cannot be the name'],
     ['run --name we/b busybox', 'cannot be the name'],

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { serviceOf } from '../../../engine/docker/machines/service-of.ts';
+import { ASKED } from '../../../engine/model/spec.ts';
 import type { Image } from '../../../engine/model/types.ts';
 
 const image: Image = {
@@ -171,5 +172,30 @@ describe('limits, health and policies', () => {
 
   test('one text where a list belongs is a list of one', () => {
     expect(made({ Env: 'A=1' }).environment).toEqual({ A: '1' });
+  });
+});
+
+describe('what has no effect', () => {
+  test('is kept, so that inspect tells it; what clients write for nothing is not', () => {
+    const HostConfig = {
+      CpuShares: 512,
+      Tmpfs: { '/x': 'size=1m' },
+      LogConfig: { Type: '', Config: {} },
+      ...{ Isolation: '', PidsLimit: 0, OomKillDisable: false, DeviceCgroupRules: null, SecurityOpt: [] },
+    };
+    expect(made({ HostConfig })[ASKED]).toEqual({
+      CpuShares: 512,
+      Tmpfs: { '/x': 'size=1m' },
+      LogConfig: { Type: 'json-file', Config: {} },
+    });
+    expect(made({ HostConfig: { LogConfig: { Type: 'syslog', Config: {} } } })[ASKED]).toEqual({
+      LogConfig: { Type: 'syslog', Config: {} },
+    });
+    expect(made({ HostConfig: { CpuShares: 0, LogConfig: {} } })).not.toHaveProperty(ASKED);
+  });
+
+  test('is refused where docker refuses it, too', () => {
+    expect(() => made({ HostConfig: { LogConfig: { Type: 'asdf' } } })).toThrow("logger: no log driver named 'asdf' is registered");
+    expect(() => made({ HostConfig: { Memory: 4 * 2 ** 20 } })).toThrow('Minimum memory limit allowed is 6MB');
   });
 });
