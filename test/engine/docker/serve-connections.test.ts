@@ -26,6 +26,13 @@ const find = makeRouter({
     }
     sink.end();
   },
+  'GET /echo': async ({ reply }) => {
+    const { input, ...sink } = reply.hijack('x');
+    for await (const part of input as AsyncIterable<Buffer>) {
+      await sink.write(part);
+    }
+    sink.end();
+  },
   'GET /flood': async ({ reply }) => {
     const sink = reply.stream('text/plain');
     for (let piece = 0; piece < 40; piece++) {
@@ -81,6 +88,15 @@ test('a connection that was taken over ends with its program, whatever its clien
   } finally {
     vi.useRealTimers();
   }
+});
+
+test('the end of an empty body in chunks is no data of a connection that is taken over', async () => {
+  const connection = dial();
+  connection.write(
+    'GET /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n0\r\n\r\nPRI',
+  );
+  connection.end();
+  expect((await text(connection)).split('\r\n\r\n')[1]).toBe('PRI');
 });
 
 test('an answer may take longer, and a connection may be used again', async () => {
