@@ -5,7 +5,6 @@ const ASCII = /^[\u0020-\u007e]*$/;
 
 /** Frames are full of these, each one column wide; what else there is, is measured, and that is fifty times slower. */
 const NARROW = /^[\u0020-\u007e\u00b7\u00d7\u2026\u203a\u2190-\u2193\u2500-\u25fc]*$/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the sequences that set colours begin with one
 const COLOURS = /\u001b\[[\d;]*m/g;
 
 /** Columns that text takes on a terminal; escape sequences take none. */
