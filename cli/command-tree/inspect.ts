@@ -27,8 +27,12 @@ export const inspectCommands: readonly CommandSpec[] = [
   {
     name: 'ps',
     usage: '[OPTIONS] [SERVICE...]',
-    summary: 'List the replicas of the stack',
-    examples: ['hypr ps -a', "hypr ps --format '{{.Name}} {{.Addresses}} {{.Ports}}'"],
+    summary: 'List the machines of all stacks (of one stack: hypr compose ps)',
+    examples: [
+      'hypr ps -a',
+      'hypr compose ps      replicas of the stack of this folder, with their addresses',
+      "hypr ps --format '{{.Name}} {{.Addresses}} {{.Ports}}'",
+    ],
     flags: [
       bool('a,all', 'Include stopped ones'),
       format,

@@ -68,7 +68,12 @@ export const dockerRun: CommandSpec = {
   usage: '[OPTIONS] IMAGE [COMMAND] [ARGS...]',
   summary: 'Run an image in a machine of its own (services: hypr compose run)',
   setsUp: true,
-  examples: ['hypr run --rm -it alpine sh', 'hypr run -d --name web -p 8080:80 nginx', 'hypr -p web down      stop and remove it'],
+  examples: [
+    'hypr run --rm -it alpine sh',
+    'hypr run -d --name web -p 8080:80 nginx',
+    'hypr run nginx -p 8080:80      the same; -- before -p gives it to the program',
+    'hypr -p web down      stop and remove it',
+  ],
   flags: [
     ...processFlags,
     bool('i,interactive', 'Keep standard input open'),

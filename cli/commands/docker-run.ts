@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
+import { portsOf } from '../../compose/index.ts';
 import type { Project, Service } from '../../compose/model/model.ts';
 import { parseBytes } from '../../compose/model/units.ts';
 import { RUN_DEFAULTS } from '../../engine/model/option-defaults.ts';
@@ -12,6 +13,7 @@ import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { Flags } from '../core/flags.ts';
 import { type RunInput, runOneOff } from '../session/run-session.ts';
 import { sizeOf } from '../session/session.ts';
+import { takeLatePorts } from './late-ports.ts';
 import { environmentOf, readVariables, sharedOptions } from './run.ts';
 import { readGpus } from './run-gpus.ts';
 import { readMount } from './run-mounts.ts';
@@ -35,7 +37,8 @@ export const runDockerRun: Handler = async (invocation) => {
 /** What an image and docker's flags are to the engine. Throws HYPR_USAGE, HYPR_UNSUPPORTED. */
 export const prepare = async (invocation: Invocation): Promise<Pick<RunInput, 'project' | 'options' | 'shows'>> => {
   const { context, args, flags } = invocation;
-  const [image = '', ...command] = args;
+  const [image = '', ...rest] = args;
+  const late = takeLatePorts(rest);
   checkFlags(flags);
   const given = flags.string('name');
   const name = given === undefined ? `run-${randomBytes(4).toString('hex')}` : checkName(given);
@@ -49,8 +52,9 @@ export const prepare = async (invocation: Invocation): Promise<Pick<RunInput, 'p
     ...RUN_DEFAULTS,
     service: name,
     name,
-    args: command,
+    args: late.command,
     ...shared,
+    ports: [...shared.ports, ...late.ports.flatMap(portsOf)],
     labels: { ...(await readVariables(context, flags.list('label-file'), {})), ...shared.labels },
     volumes: [...shared.volumes, ...flags.list('mount').map((text) => readMount(text, context.cwd))],
     env: await environmentOf(context, flags, context.env, 'env-file'),

@@ -8,6 +8,7 @@ import { noSuchMachine } from '../core/machines.ts';
 import { compileFilters, nameJudge } from '../format/filters.ts';
 import { formatListing } from '../format/output.ts';
 import { psRow } from '../format/replica.ts';
+import { configuredFormat } from './ps-format.ts';
 
 const COLUMNS = {
   ID: 'CONTAINER ID',
@@ -50,7 +51,8 @@ export const printAllMachines = async ({ context, flags }: Invocation): Promise<
     return 0;
   }
   const rows = shown.map(({ status, stack }) => psRow(status, { stack, now: context.now(), noTrunc }));
-  context.stdout.write(formatListing({ columns: COLUMNS, headers: HEADERS, rows, json: 'lines' }, flags.string('format')));
+  const format = flags.string('format') ?? (await configuredFormat(context));
+  context.stdout.write(formatListing({ columns: COLUMNS, headers: HEADERS, rows, json: 'lines' }, format));
   return 0;
 };
 

@@ -1,16 +1,15 @@
-import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import { readNamedFile } from '../../base/host/read-named.ts';
 import { psState } from '../../engine/docker/shapes/status.ts';
 import type { ReplicaStatus } from '../../engine/model/events.ts';
 import type { Handler } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
 import type { Flags } from '../core/flags.ts';
-import { checkServices, isWithoutFile, withStack } from '../core/project.ts';
+import { checkServices, withStack } from '../core/project.ts';
 import { formatListing } from '../format/output.ts';
 import { psRow } from '../format/replica.ts';
 import type { ServiceUrls } from '../format/summary.ts';
 import { hasDockerFilter, printAllMachines } from './ps-all.ts';
+import { configuredFormat } from './ps-format.ts';
 
 const COLUMNS = {
   Name: 'NAME',
@@ -25,24 +24,16 @@ const HEADERS = { ID: 'CONTAINER ID', Names: 'NAMES', CreatedAt: 'CREATED AT', L
 const STATES = ['created', 'restarting', 'running', 'removing', 'paused', 'suspended', 'exited', 'dead', 'starting', 'stopping'];
 
 /**
- * `ps`: running replicas by name; table, one JSON object per line, template, ids or service names. With docker's filters, and where
- * there is no Compose file, docker's own: machines of all stacks.
+ * `compose ps`, and `ps` of a stack or services that are named: running replicas by name; table, one JSON object per line, template, ids
+ * or service names. `ps` alone is docker's: machines of all stacks, wherever it is typed, because scripts take it for that.
  */
 export const runPs: Handler = async (invocation) => {
   const { args, flags, viaCompose } = invocation;
-  const ofStack = viaCompose || args.length > 0 || flags.bool('services') || flags.list('status').length > 0;
+  const namesStack =
+    flags.string('project-name') !== undefined || flags.string('project-directory') !== undefined || flags.list('file').length > 0;
+  const isStacks = viaCompose || namesStack || args.length > 0 || flags.bool('services') || flags.list('status').length > 0;
   const isDockers = flags.bool('latest') || flags.int('last') !== undefined || hasDockerFilter(flags.list('filter'));
-  if (!ofStack && isDockers) {
-    return printAllMachines(invocation);
-  }
-  try {
-    return await printStack(invocation);
-  } catch (error) {
-    if (!ofStack && isWithoutFile(error)) {
-      return printAllMachines(invocation);
-    }
-    throw error;
-  }
+  return isStacks && (viaCompose || !isDockers) ? printStack(invocation) : printAllMachines(invocation);
 };
 
 const printStack: Handler = async (invocation) => {
@@ -122,18 +113,4 @@ const isWanted = (replica: ReplicaStatus, states: readonly string[], all: boolea
     return states.includes(replica.state) || states.includes(psState(replica));
   }
   return all || !['created', 'exited', 'dead'].includes(replica.state);
-};
-
-const MAX_CONFIG = 1 << 20;
-
-/** `psFormat` of docker's config.json, for who has set it. A file that cannot be read sets nothing. */
-const configuredFormat = async ({ env, home, interrupts }: CliContext): Promise<string | undefined> => {
-  const path = join(env.DOCKER_CONFIG || join(home, '.docker'), 'config.json');
-  try {
-    const text = await readNamedFile(path, { what: "docker's settings", maxBytes: MAX_CONFIG, signal: interrupts.signal });
-    const { psFormat } = JSON.parse(text.toString('utf8')) as { psFormat?: unknown };
-    return typeof psFormat === 'string' && psFormat !== '' ? psFormat : undefined;
-  } catch {
-    return undefined;
-  }
 };

@@ -158,8 +158,8 @@ describe('which stack is meant', () => {
 
   test('COMPOSE_PROJECT_NAME helps when there is no file, and not when the file is broken', async () => {
     const env = { COMPOSE_PROJECT_NAME: 'other' };
-    expect(await run(fakeContext({ env, project: new HyprError('COMPOSE_NOT_FOUND', 'none') }), 'ps')).toBe(0);
-    expect(await run(fakeContext({ env, project: new HyprError('COMPOSE_SYNTAX', 'broken') }), 'ps')).toBe(1);
+    expect(await run(fakeContext({ env, project: new HyprError('COMPOSE_NOT_FOUND', 'none') }), 'compose ps')).toBe(0);
+    expect(await run(fakeContext({ env, project: new HyprError('COMPOSE_SYNTAX', 'broken') }), 'compose ps')).toBe(1);
   });
 
   test('a name that cannot be one is refused', async () => {
@@ -185,7 +185,7 @@ describe('ps', () => {
   test('table, column for column', async () => {
     const context = fakeContext();
     context.fake.replicas = replicas;
-    expect(await run(context, 'ps -a')).toBe(0);
+    expect(await run(context, 'compose ps -a')).toBe(0);
     expect(context.stdout.text).toBe(
       [
         'NAME         IMAGE     COMMAND                  SERVICE   CREATED         STATUS                     PORTS',
@@ -200,8 +200,8 @@ describe('ps', () => {
     const context = fakeContext();
     context.fake.replicas = replicas;
     context.fake.urls = new Map(['web', 'db'].map((name) => [name, `https://${name}.shop.hypr/`]));
-    await run(context, 'ps -a');
-    await run(context, 'ps -a --format json');
+    await run(context, 'compose ps -a');
+    await run(context, 'compose ps -a --format json');
     const lines = context.stdout.text.split('\n');
     expect(lines[0]).toMatch(/PORTS +URL$/);
     expect(lines[1]).not.toContain('https://');
@@ -212,9 +212,9 @@ describe('ps', () => {
   test('only running ones unless asked', async () => {
     const context = fakeContext();
     context.fake.replicas = replicas;
-    await run(context, "ps --format '{{.Name}} {{.State}}'");
-    await run(context, 'ps --status exited --services');
-    await run(context, 'ps -q');
+    await run(context, "compose ps --format '{{.Name}} {{.State}}'");
+    await run(context, 'compose ps --status exited --services');
+    await run(context, 'compose ps -q');
     expect(context.stdout.text).toBe(`shop-web-1 running\ndb\n${replicas[0]?.id}\n`);
   });
 
@@ -224,7 +224,7 @@ describe('ps', () => {
       ...each,
       ports: [{ protocol: 'tcp', hostAddress: '127.0.0.1', hostPort: 80, port: 8080 }, ...each.ports],
     }));
-    await run(context, "ps --format '{{.ID}} {{range .Publishers}}{{.TargetPort}} {{end}}'");
+    await run(context, "compose ps --format '{{.ID}} {{range .Publishers}}{{.TargetPort}} {{end}}'");
     expect(context.stdout.text).toBe(`${replicas[0]?.id.slice(0, 12)} 80 443 8080 \n`);
   });
 
@@ -234,10 +234,10 @@ describe('ps', () => {
       await writeFile(join(folder, 'config.json'), JSON.stringify({ psFormat: '{{.Service}}!' }));
       const context = fakeContext({ env: { DOCKER_CONFIG: folder } });
       context.fake.replicas = replicas;
-      await run(context, 'ps');
-      await run(context, "ps --format '{{.State}}'");
+      await run(context, 'compose ps');
+      await run(context, "compose ps --format '{{.State}}'");
       await writeFile(join(folder, 'config.json'), '{');
-      await run(context, 'ps -q');
+      await run(context, 'compose ps -q');
       expect(context.stdout.text).toBe(`web!\nrunning\n${replicas[0]?.id}\n`);
     } finally {
       await rm(folder, { recursive: true, force: true });
@@ -247,7 +247,7 @@ describe('ps', () => {
   test('json is one object per line with the keys of docker compose, and the address', async () => {
     const context = fakeContext();
     context.fake.replicas = replicas;
-    await run(context, 'ps -a --format json');
+    await run(context, 'compose ps -a --format json');
     const rows = context.stdout.text
       .trim()
       .split('\n')
@@ -399,7 +399,7 @@ describe('other commands', () => {
 
   test.each([
     ...['up -d', 'create', 'scale web=2', 'compose run web', 'watch', 'compose build'].map((line) => [line, true] as const),
-    ...['ps', 'down', 'stop', 'compose pull', 'compose push', 'logs', 'compose images'].map((line) => [line, undefined] as const),
+    ...['compose ps', 'down', 'stop', 'compose pull', 'compose push', 'logs', 'compose images'].map((line) => [line, undefined] as const),
   ])('%s loads the model of what may be built: %s', async (line, builds) => {
     const context = fakeContext();
     await run(context, line);

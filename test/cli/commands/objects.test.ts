@@ -580,13 +580,20 @@ describe('docker’s commands on machines of all stacks', () => {
     expect(openObjects).not.toHaveBeenCalled();
   });
 
-  test('ps lists all machines where there is no Compose file, and not where the one that was named is missing', async () => {
-    const ps = async (reason?: string) => {
-      const made = fakeContext({ project: new HyprError('COMPOSE_NOT_FOUND', 'no file', reason === undefined ? {} : { reason }) });
+  test('ps lists all machines wherever it is typed, those of one stack where that or a service is named', async () => {
+    const ps = async (line: string, project?: HyprError) => {
+      const made = fakeContext(project === undefined ? {} : { project });
       made.fake.machines = [{ stack: 'other', status: replica({ service: 'job', name: 'other-job-3' }) } as ReplicaDetail];
-      return { code: await run(made, 'ps'), out: made.stdout.text };
+      return { code: await run(made, line), out: made.stdout.text };
     };
-    expect(await ps(NO_COMPOSE_FILE)).toEqual({ code: 0, out: expect.stringContaining('other-job-3') });
-    expect(await ps()).toEqual({ code: 1, out: '' });
+    for (const none of [undefined, new HyprError('COMPOSE_NOT_FOUND', 'no file', { reason: NO_COMPOSE_FILE })]) {
+      expect(await ps('ps', none)).toEqual({ code: 0, out: expect.stringContaining('other-job-3') });
+    }
+    expect((await ps('ps -q')).out).toMatch(/^[0-9a-f]{12}\n$/);
+    for (const line of ['-p shop ps', 'ps --services', 'compose ps']) {
+      expect((await ps(line)).out).not.toContain('other-job-3');
+    }
+    expect((await ps('ps db')).code).toBe(1);
+    expect(await ps('-f nope.yaml ps', new HyprError('COMPOSE_NOT_FOUND', 'no file'))).toEqual({ code: 1, out: '' });
   });
 });
