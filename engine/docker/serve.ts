@@ -8,6 +8,7 @@ import { hyprHome, runtimeDir } from '../../base/paths.ts';
 import { tellOtherVersions } from '../client/check-supervisors.ts';
 import type { ServeDockerOptions } from '../model/command-options.ts';
 import { sweepBuildFolders } from './buildkit/build-folders.ts';
+import { GiveBack } from './http/give-back.ts';
 import { type HttpServer, listen, listenOn } from './http/listen.ts';
 import { makeRouter } from './http/router.ts';
 import { Host } from './machines/host.ts';
@@ -24,12 +25,16 @@ export const serveDocker = async (options: ServeDockerOptions, signal: AbortSign
   const socket = options.socket ?? dockerSocket();
   const host = new Host();
   await sweepBuildFolders().catch((error: Error) => log.warn('what killed servers left is not removed', { error: error.message }));
+  const memory = new GiveBack();
   const idle = new Idle(options.idleMs, () => host.execs.running > 0);
   let server: HttpServer | undefined;
   let more: readonly HttpServer[] = [];
   try {
     const find = makeRouter(dockerRoutes(host));
-    const onConnections = (count: number): void => idle.see(count);
+    const onConnections = (count: number): void => {
+      idle.see(count);
+      memory.see();
+    };
     const { passed } = options;
     server = passed === undefined ? await listen(socket, find, onConnections) : await listenOn(passed, find, onConnections);
     more = await servePorts(host, options);
@@ -41,6 +46,7 @@ export const serveDocker = async (options: ServeDockerOptions, signal: AbortSign
     await Promise.race([whenAborted(signal), idle.over]);
   } finally {
     idle.close();
+    memory.close();
     await Promise.all([server, ...more].map((each) => each?.close()));
     await host.work.ended();
     host.close();
