@@ -9,6 +9,7 @@ import { parseDuration } from '../../compose/model/units.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { Flags } from '../core/flags.ts';
 import { say, warn } from '../core/output.ts';
+import { settingsApi } from './settings.ts';
 
 /** `serve`: docker's Engine API on a unix socket, in the foreground, until Ctrl-C or until nobody needs it. */
 export const runServe: Handler = async ({ context, flags }) => {
@@ -26,6 +27,7 @@ export const runServe: Handler = async ({ context, flags }) => {
     onNotice: (message: string): void => warn(context.stderr, message),
     rest: portOf(flags, 'rest'),
     metrics: portOf(flags, 'metrics'),
+    settings: settingsApi(context.settings),
     onPort: (what: string, url: string, file: string): void => say(context, `${what}: ${url} (token: ${file})`),
   };
   await engine.serveDocker(options, context.interrupts.signal);

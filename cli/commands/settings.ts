@@ -1,7 +1,8 @@
 import { HyprError } from '../../base/errors.ts';
 import { closest } from '../../compose/model/suggest.ts';
+import type { SettingsApi } from '../../engine/model/command-options.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
-import { SETTINGS, type Settings } from '../core/settings.ts';
+import { SETTINGS, type SettingsFile } from '../core/settings.ts';
 import { createKeyTable, KEY_SETTING } from '../dashboard/state/key-table.ts';
 import { KEYS } from '../dashboard/state/keys.ts';
 import { formatListing } from '../format/output.ts';
@@ -28,6 +29,31 @@ const KNOWN: readonly Known[] = [
   })),
 ];
 
+/** The settings as `hypr serve --rest` has them. */
+export const settingsApi = (file: SettingsFile): SettingsApi => ({
+  list: () => {
+    const settings = file.read();
+    return KNOWN.map(({ name, standard, text }) => ({ name, value: settings[name] ?? standard, standard, text }));
+  },
+  change: async (values) => {
+    const settings = { ...file.read() };
+    for (const [name, value] of Object.entries(values)) {
+      checkValue(known(name), value);
+      delete settings[name];
+      Object.assign(settings, value === null ? {} : { [name]: value });
+    }
+    createKeyTable(settings);
+    await file.write(settings);
+  },
+});
+
+/** Throws HYPR_USAGE for a word that the setting does not know. */
+const checkValue = ({ name, words }: Known, value: string | null): void => {
+  if (value !== null && words !== undefined && !words.includes(value)) {
+    throw new HyprError('HYPR_USAGE', `${name} does not know "${value}"`, { hint: `use one of: ${words.join(', ')}` });
+  }
+};
+
 /** `settings [list]`: every setting, its value and what it means. */
 export const runSettingsList: Handler = async ({ context, flags }) => {
   const settings = context.settings.read();
@@ -51,24 +77,16 @@ export const runSettingsGet: Handler = async ({ context, args: [name = ''] }) =>
 /** `settings set NAME VALUE…`: what would not be understood is refused. */
 export const runSettingsSet: Handler = async (invocation) => {
   const [name = '', ...values] = invocation.args;
-  const { words } = known(name);
-  const value = values.join(' ');
-  if (words !== undefined && !words.includes(value)) {
-    throw new HyprError('HYPR_USAGE', `${name} does not know "${value}"`, { hint: `use one of: ${words.join(', ')}` });
-  }
-  return change(invocation, { ...invocation.context.settings.read(), [name]: value });
+  return change(invocation, { [name]: values.join(' ') });
 };
 
 /** `settings unset NAME`: the standard value again. */
 export const runSettingsUnset: Handler = async (invocation) => {
-  const { name } = known(invocation.args[0] ?? '');
-  const { [name]: _, ...rest } = invocation.context.settings.read();
-  return change(invocation, rest);
+  return change(invocation, { [invocation.args[0] ?? '']: null });
 };
 
-const change = async ({ context }: Invocation, settings: Settings): Promise<number> => {
-  createKeyTable(settings);
-  await context.settings.write(settings);
+const change = async ({ context }: Invocation, values: Readonly<Record<string, string | null>>): Promise<number> => {
+  await settingsApi(context.settings).change(values);
   return 0;
 };
 

@@ -54,7 +54,7 @@ export const serveDocker = async (options: ServeDockerOptions, signal: AbortSign
 };
 
 /** Opens the ports that were asked for; all or none. Throws NET_PORT_IN_USE, HYPR_PERMISSION. */
-const servePorts = async (host: Host, { rest, metrics, onPort }: ServeDockerOptions): Promise<readonly HttpServer[]> => {
+const servePorts = async (host: Host, { rest, metrics, settings, onPort }: ServeDockerOptions): Promise<readonly HttpServer[]> => {
   if (rest === undefined && metrics === undefined) {
     return [];
   }
@@ -64,7 +64,7 @@ const servePorts = async (host: Host, { rest, metrics, onPort }: ServeDockerOpti
   const open: LoopbackServer[] = [];
   try {
     if (rest !== undefined) {
-      open.push(await serveRest(host, { port: rest, token }));
+      open.push(await serveRest(host, { port: rest, token, settings }));
       onPort?.('rest', `http://127.0.0.1:${open.at(-1)?.port}/api/v1`, tokenPath());
     }
     if (metrics !== undefined) {

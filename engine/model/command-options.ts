@@ -148,6 +148,13 @@ export interface WatchOptions {
   readonly act?: (name: string, work: (signal: AbortSignal) => Promise<void>) => Promise<void>;
 }
 
+/** The user's settings, which the command line knows. */
+export interface SettingsApi {
+  list(): ReadonlyArray<{ readonly name: string; readonly value: string; readonly standard: string; readonly text: string }>;
+  /** All of them or none; null is the standard value. Throws HYPR_USAGE for what is no setting or no value of it, HYPR_FILE. */
+  change(values: Readonly<Record<string, string | null>>): Promise<void>;
+}
+
 /** Of `hypr serve`. */
 export interface ServeDockerOptions {
   /** Where to listen; undefined: `$XDG_RUNTIME_DIR/hypr/docker.sock`. */
@@ -162,6 +169,8 @@ export interface ServeDockerOptions {
   /** Ports of 127.0.0.1 for the JSON API and for metrics; undefined: none. */
   readonly rest?: number | undefined;
   readonly metrics?: number | undefined;
+  /** What the JSON API shows and changes of the user's settings; without it it has none. */
+  readonly settings?: SettingsApi;
   /** What is served there, and the file of the token that requests need. */
   readonly onPort?: (what: 'rest' | 'metrics', url: string, tokenFile: string) => void;
 }

@@ -13,7 +13,12 @@ export class ApiError extends Error {
 /** Statuses as moby's API description gives them; everything else is 500. */
 const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   HYPR_USAGE: 400,
+  COMPOSE_NOT_FOUND: 404,
+  COMPOSE_SYNTAX: 400,
   COMPOSE_INVALID: 400,
+  COMPOSE_INTERPOLATION: 400,
+  COMPOSE_ENV_FILE: 400,
+  COMPOSE_LIMIT: 400,
   COMPOSE_NO_SERVICE: 404,
   IMAGE_REFERENCE: 400,
   IMAGE_LAYER: 400,

@@ -47,13 +47,28 @@ export const OPERATIONS: readonly Operation[] = [
     as: 'GET /containers/{id}/attach/ws',
   },
   { route: 'GET /stacks', summary: 'All stacks' },
+  {
+    route: 'POST /stacks',
+    summary:
+      'Bring a stack up: the text of a Compose file, or those of a directory; answered by lines of JSON, the last one is finished or error',
+    body: {
+      name: 'shop',
+      compose: 'services: {web: {image: nginx}}',
+      directory: '/home/me/shop',
+      env: { TAG: '1' },
+      services: [],
+      wait: true,
+    },
+  },
   { route: 'GET /stacks/{name}', summary: 'A stack and its machines' },
+  { route: 'GET /stacks/{name}/logs', summary: 'What its machines wrote, as lines of JSON; service=NAME, follow=1, tail=N, since=TIME' },
   ...['start', 'stop', 'restart', 'pause', 'unpause'].map(
     (verb): Operation => ({ route: `POST /stacks/{name}/${verb}`, summary: `${verb} all machines of a stack` }),
   ),
   { route: 'DELETE /stacks/{name}', summary: 'Take a stack down; volumes=1 also its volumes' },
   { route: 'GET /images', summary: 'Images of the store', as: 'GET /images/json' },
   { route: 'POST /images/pull', summary: 'Pull an image (fromImage=, tag=)', as: 'POST /images/create' },
+  { route: 'POST /images/build', summary: 'Build an image of a context as a tar (t=NAME, dockerfile=PATH)', as: 'POST /build' },
   { route: 'GET /images/{name...}/history', summary: 'The steps that made an image', as: 'GET /images/{name...}/history' },
   { route: 'GET /images/{name...}', summary: 'An image', as: 'GET /images/{name...}/json' },
   { route: 'DELETE /images/{name...}', summary: 'Remove an image', as: 'DELETE /images/{name...}' },
@@ -70,6 +85,8 @@ export const OPERATIONS: readonly Operation[] = [
   { route: 'GET /system/info', summary: 'This host', as: 'GET /info' },
   { route: 'GET /system/version', summary: 'Versions', as: 'GET /version' },
   { route: 'GET /system/df', summary: 'What takes space', as: 'GET /system/df' },
+  { route: 'GET /settings', summary: 'The settings of this user' },
+  { route: 'PATCH /settings', summary: 'Change some; null is the standard value', body: { ports: 'auto', up: null } },
   { route: 'GET /events', summary: 'What happens, one JSON object after another', as: 'GET /events' },
 ];
 

@@ -1,3 +1,4 @@
+import type { SettingsApi } from '../../model/command-options.ts';
 import { makeRouter } from '../http/router.ts';
 import { type Find, serveConnections } from '../http/serve-connections.ts';
 import type { Host } from '../machines/host.ts';
@@ -9,9 +10,15 @@ import { restRoutes } from './routes.ts';
 /** What tells only which requests there are. */
 const OPEN = ['/docs', '/openapi.json', '/api/v1/openapi.json'];
 
+interface RestOptions {
+  readonly port: number;
+  readonly token: string;
+  readonly settings?: SettingsApi | undefined;
+}
+
 /** The JSON API on a port of 127.0.0.1. Throws NET_PORT_IN_USE. */
-export const serveRest = async (host: Host, { port, token }: { port: number; token: string }): Promise<LoopbackServer> => {
-  const find = makeRouter(restRoutes(host));
+export const serveRest = async (host: Host, { port, token, settings }: RestOptions): Promise<LoopbackServer> => {
+  const find = makeRouter(restRoutes(host, settings));
   const plain: Find = (method, path) => find(method, path.replace(/^\/api\/v1(?=\/)/, ''));
   const { server } = serveConnections(plain, () => {});
   return await listenOnLoopback(
