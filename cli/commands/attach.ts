@@ -1,9 +1,8 @@
-import { DEFAULT_DETACH_KEYS } from '../../engine/docker/machines/detach-keys.ts';
 import type { AttachOptions, Stack } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import { onMachine } from '../core/machines.ts';
 import { findStackName, openStack } from '../core/project.ts';
-import { carrySession, sizeOf } from '../session/session.ts';
+import { carrySession, detachKeysOf, sizeOf } from '../session/session.ts';
 
 /** `attach`: streams new output, and input if the service has an open stdin; exits with the program's exit code. */
 export const runAttach: Handler = async (invocation) => {
@@ -20,6 +19,7 @@ export const runAttach: Handler = async (invocation) => {
 };
 
 const carryAttached = async ({ context, flags }: Invocation, stack: Stack, place: AttachOptions): Promise<number> => {
+  const detachKeys = detachKeysOf(flags);
   const session = await stack.attach(place, context.interrupts.signal);
   try {
     const stdin = session.stdin && !flags.bool('no-stdin');
@@ -34,7 +34,7 @@ const carryAttached = async ({ context, flags }: Invocation, stack: Stack, place
         tty,
         stdin,
         closeInput: false,
-        detachKeys: flags.string('detach-keys') ?? DEFAULT_DETACH_KEYS,
+        detachKeys,
         signals: flags.tristate('sig-proxy') !== false,
       },
       context,

@@ -12,7 +12,7 @@ import type { RunOptions } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { Flags } from '../core/flags.ts';
 import { type RunInput, runOneOff } from '../session/run-session.ts';
-import { sizeOf } from '../session/session.ts';
+import { detachKeysOf, sizeOf } from '../session/session.ts';
 import { takeLatePorts } from './late-ports.ts';
 import { environmentOf, readVariables, sharedOptions } from './run.ts';
 import { readGpus } from './run-gpus.ts';
@@ -24,6 +24,7 @@ const PULL = ['always', 'missing', 'never'] as const;
 /** `run IMAGE`: creates a stack with one service. With --rm the stack is removed at the end; else it stays as `-p NAME`. */
 export const runDockerRun: Handler = async (invocation) => {
   const { context, flags } = invocation;
+  const detachKeys = detachKeysOf(flags);
   const { project, options, shows } = await prepare(invocation);
   const cidfile = flags.string('cidfile');
   const file = cidfile === undefined ? undefined : resolve(context.cwd, cidfile);
@@ -31,7 +32,7 @@ export const runDockerRun: Handler = async (invocation) => {
     throw new HyprError('HYPR_USAGE', `container ID file found, make sure the other container isn't running or delete ${cidfile}`);
   }
   const onCreated = file === undefined ? undefined : (id: string): Promise<void> => writeFile(file, id, { flag: 'wx' });
-  return runOneOff(invocation, { project, options, detachKeys: flags.string('detach-keys'), shows, onCreated });
+  return runOneOff(invocation, { project, options, detachKeys, shows, onCreated });
 };
 
 /** What an image and docker's flags are to the engine. Throws HYPR_USAGE, HYPR_UNSUPPORTED. */

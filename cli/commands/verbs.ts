@@ -1,5 +1,4 @@
 import { HyprError } from '../../base/errors.ts';
-import { DEFAULT_DETACH_KEYS } from '../../engine/docker/machines/detach-keys.ts';
 import { stateWord } from '../../engine/docker/shapes/status.ts';
 import { VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { ReplicaDetail, ServiceVerb, VerbOptions } from '../../engine/model/types.ts';
@@ -9,7 +8,7 @@ import { findMachines, onMachines } from '../core/machines.ts';
 import { checkServices, type FoundStack, findStack, openStack } from '../core/project.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
-import { carrySession } from '../session/session.ts';
+import { carrySession, detachKeysOf } from '../session/session.ts';
 import { endProviders } from './providers.ts';
 
 type SimpleVerb = Exclude<ServiceVerb, 'rm'>;
@@ -85,17 +84,14 @@ const startAttached = async (invocation: Invocation, [machine, ...more]: Readonl
     throw new HyprError('HYPR_USAGE', 'only one container can be attached to at once');
   }
   const { status, spec, stack: name } = machine;
+  const detachKeys = detachKeysOf(flags);
   const { signal } = context.interrupts;
   return openStack(invocation, name, async (stack) => {
     const session = await stack.attach({ service: status.service, index: status.number, wait: true }, signal);
     const stdin = flags.tristate('interactive') === true && session.stdin;
     const tty = spec.process.tty && stdin && context.stdin.isTTY === true && context.stdout.isTTY === true;
     try {
-      const carried = carrySession(
-        session,
-        { tty, stdin, closeInput: true, detachKeys: flags.string('detach-keys') ?? DEFAULT_DETACH_KEYS, signals: true },
-        context,
-      );
+      const carried = carrySession(session, { tty, stdin, closeInput: true, detachKeys, signals: true }, context);
       carried.catch(() => {});
       await stack.verb('start', undefined, { ...VERB_DEFAULTS, replicas: [status.name] }, () => {}, signal);
       return await carried;

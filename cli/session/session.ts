@@ -1,7 +1,8 @@
 import { constants } from 'node:os';
-import { DetachKeys } from '../../engine/docker/machines/detach-keys.ts';
+import { DEFAULT_DETACH_KEYS, DetachKeys } from '../../engine/docker/machines/detach-keys.ts';
 import type { ExecSession } from '../../engine/model/types.ts';
 import type { CliContext } from '../core/context.ts';
+import type { Flags } from '../core/flags.ts';
 import { writeOut } from '../core/output.ts';
 
 export interface SessionOptions {
@@ -16,6 +17,13 @@ export interface SessionOptions {
   /** Without a terminal a Ctrl-C is a signal to the program, not an interrupt of the command. */
   readonly signals?: boolean;
 }
+
+/** `--detach-keys`, looked at before anything is attached to or started. Throws HYPR_USAGE for what is no sequence of keys. */
+export const detachKeysOf = (flags: Flags): string => {
+  const text = flags.string('detach-keys') ?? DEFAULT_DETACH_KEYS;
+  new DetachKeys(text);
+  return text;
+};
 
 /** Forwards input, output, signals and window size of a program until it ends; returns its exit code, or 0 when detached. */
 export const carrySession = async (session: ExecSession, options: SessionOptions, context: CliContext): Promise<number> => {
