@@ -59,10 +59,11 @@ await build({
 const dashboardInside = {
   name: 'dashboard-inside',
   setup: ({ onResolve, onLoad }) => {
-    const layout = join(fileURLToPath(root), 'node_modules/yoga-layout/dist/src/index.js');
-    onLoad({ filter: /\/yoga-layout\/dist\/src\/index\.js$/ }, async () => ({
+    // Relative: an absolute path would be in the hash of the chunk, and so in its name.
+    const layout = './node_modules/yoga-layout/dist/src/index.js';
+    onLoad({ filter: /\/yoga-layout\/dist\/src\/index\.js$/ }, async ({ path }) => ({
       contents: replaced(
-        await readFile(layout, 'utf8'),
+        await readFile(path, 'utf8'),
         /^const Yoga = wrapAssembly\(await loadYoga\(\)\);\nexport default Yoga;$/m,
         // A live binding: importers see the assigned value.
         'let Yoga; export const ready = async () => { Yoga ??= wrapAssembly(await loadYoga()); }; export { Yoga as default };',
@@ -149,10 +150,12 @@ await writeFile(new URL('built.json', dist), JSON.stringify({ chunks }));
 // One file, because a supervisor runs for months, and a chunk loaded later might belong to another version.
 await makeBundle({ dist: fileURLToPath(dist), name: 'supervise', entry: 'engine/process/bundle.ts', core: undefined, options });
 
-// A separate process, because it runs the product, with its own home.
-const { status } = spawnSync(process.execPath, [fileURLToPath(new URL('train.mjs', import.meta.url))], {
-  stdio: ['ignore', 'ignore', 'inherit'],
-});
+// A separate process, because it runs the product, with its own home. Seeds, and one thread for everything: the caches are the same each time.
+const { status } = spawnSync(
+  process.execPath,
+  ['--hash-seed=1', '--random-seed=1', '--single-threaded-gc', fileURLToPath(new URL('train.mjs', import.meta.url))],
+  { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, UV_THREADPOOL_SIZE: '1' } },
+);
 if (status !== 0) {
   process.stderr.write('warning: there is no code cache, so every start takes longer\n');
 }

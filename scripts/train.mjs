@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
@@ -11,6 +11,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
 const requireFrom = createRequire(join(dist, 'start.cjs'));
 const { loadBundle } = requireFrom('./load-bundle.cjs');
+
+/** The same in any folder, so that the caches are. Copied, because V8 keeps the whole path for a part of it. */
+const fileName = (path) => Buffer.from(`file:///${basename(path)}`).toString();
 
 /** Isolated from the user's stacks and from settings in the environment. */
 const home = await mkdtemp(join(tmpdir(), 'hypr-train-'));
@@ -71,8 +74,8 @@ const keep = async ({ path, script }) => {
 
 try {
   await writeFile(join(home, 'compose.yaml'), await readFile(join(dirname(fileURLToPath(import.meta.url)), 'warm-up.yaml')));
-  const cli = loadBundle(dist, 'hypr', requireFrom);
-  const supervise = loadBundle(dist, 'supervise', requireFrom);
+  const cli = loadBundle(dist, 'hypr', requireFrom, fileName);
+  const supervise = loadBundle(dist, 'supervise', requireFrom, fileName);
   const parts = await cli.exports.parts();
   await runCommands(parts, WITHOUT);
   const close = await serveStack(supervise.exports);
@@ -84,6 +87,8 @@ try {
   for (const flag of TRAINING) {
     setFlagsFromString(`--${flag}`);
   }
+  // build.mjs sets it, so that the hashes of strings, which are in a cache, are the same in each run.
+  setFlagsFromString('--hash-seed=0');
   for (const script of [...cli.scripts, ...supervise.scripts]) {
     await keep(script);
   }

@@ -33,16 +33,16 @@ export interface Bundle {
  * Runs `<folder>/<name>.cjs` and, when needed, chunks of `<folder>/<name>/`, each with V8's code cache from
  * `<file>.cache` beside it. The files are only read, so they may belong to another user. A cache of another
  * text is not used (V8 itself only compares lengths), and V8 rejects one of another Node version or with other flags;
- * then everything is compiled. `requireFrom` resolves packages that are not in the bundle. Throws what Node throws if the
- * file does not exist.
+ * then everything is compiled. `requireFrom` resolves packages that are not in the bundle. `fileName` is what V8 is told of a path:
+ * it is part of a cache, but where a cache is used, the user's own counts. Throws what Node throws if the file does not exist.
  */
-export const loadBundle = (folder: string, name: string, requireFrom: NodeJS.Require): Bundle => {
+export const loadBundle = (folder: string, name: string, requireFrom: NodeJS.Require, fileName = fileUrl): Bundle => {
   const scripts: LoadedScript[] = [];
   const chunks = new Map<string, Chunk>();
   const modules = new Map<string, { exports: unknown }>();
   const url = pathToFileURL(join(folder, `${name}.cjs`)).href;
   const read = (path: string): void => {
-    const { found, ...script } = readScript(path);
+    const { found, ...script } = readScript(path, fileName(path));
     scripts.push(script);
     for (const [each, chunk] of Object.entries(found)) {
       chunks.set(each, chunk);
@@ -101,9 +101,10 @@ const lateModule = (load: () => object): object => {
   );
 };
 
-const readScript = (path: string): LoadedScript & { found: Readonly<Record<string, Chunk>> } => {
-  // A URL, as for modules, so that source maps work for stack frames.
-  const filename = pathToFileURL(path).href;
+/** A URL, as for modules, so that source maps work for stack frames. */
+const fileUrl = (path: string): string => pathToFileURL(path).href;
+
+const readScript = (path: string, filename: string): LoadedScript & { found: Readonly<Record<string, Chunk>> } => {
   // esbuild writes ASCII, which takes half the memory and time of UTF-8.
   const text = readFileSync(path).toString('latin1');
   const cachedData = readCache(`${path}.cache`, text);
