@@ -46,7 +46,9 @@ const fetchPart = async (path: string, part: string, wanted: IndexFile, fetching
         return outcome === 'complete';
       }
       throw new HyprError('TOOLCHAIN_FAILED', `${fetching.mirror.place}: ${path} is not what the signed index says`, {
-        hint: 'try again, or use another mirror: HYPR_DEBIAN_MIRROR',
+        hint: fetching.mirror.isRemote
+          ? 'try again, or use another mirror: HYPR_DEBIAN_MIRROR'
+          : 'copy the bundle again, or make it anew: hypr setup --bundle FILE',
       });
     } catch (error) {
       fetching.signal.throwIfAborted();

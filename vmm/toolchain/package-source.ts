@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { APT_KEYRING, type Apt, findDebianMirror, openApt } from '../../base/host/apt.ts';
 import { exists } from '../../base/host/files.ts';
 import { mustRun } from '../../base/host/process.ts';
@@ -47,11 +48,18 @@ export const openPackages = async (input: Opening): Promise<PackageSource> => {
 /** Those packages by hypr's own client of Debian's archive, which also says which files make up a mirror of them. */
 export const openOwnArchive = async ({ folder, from, signal }: Opening): Promise<PackageSource & Archive> => {
   const mirror = from === undefined ? openWebMirror(await findDebianMirror()) : await openTarMirror(from);
+  const close = async () => {
+    await mirror[Symbol.asyncDispose]();
+    if (from !== undefined) {
+      // What came of a bundle is in the bundle; a download that still ends when another has failed may keep the folder.
+      await rm(archiveFolder(folder), { recursive: true, force: true }).catch(() => {});
+    }
+  };
   try {
     const archive = await openArchive(archiveFolder(folder), debianSource(mirror), signal);
-    return { ...archive, unpack: (deb, to) => unpackDeb(deb, to, signal), [Symbol.asyncDispose]: () => mirror[Symbol.asyncDispose]() };
+    return { ...archive, unpack: (deb, to) => unpackDeb(deb, to, signal), [Symbol.asyncDispose]: close };
   } catch (error) {
-    await mirror[Symbol.asyncDispose]();
+    await close();
     throw error;
   }
 };

@@ -126,6 +126,26 @@ describe('an archive', () => {
     await expect(archive.resolve(['nothing'])).rejects.toMatchObject({ code: 'TOOLCHAIN_FAILED' });
   });
 
+  it('refuses a bundle of which a package is damaged, and does not name mirrors', async () => {
+    const files = await makeArchive(PACKAGES, keys);
+    const folder = await tempDir();
+    const file = join(folder, 'bundle.tar');
+    const damaged = [...files].map(([name, content]) => ({
+      name,
+      content: /qemu.*\.deb$/.test(name) ? Buffer.alloc(content.length) : content,
+    }));
+    await writeFile(file, makeTar(damaged));
+    const archive = await openArchive(
+      join(folder, 'cache'),
+      { mirror: await openTarMirror(file), suite: 'trixie', keys: keys.publicKey },
+      signal,
+    );
+    await expect(archive.download(['qemu'])).rejects.toMatchObject({
+      code: 'TOOLCHAIN_FAILED',
+      hint: expect.stringContaining('copy the bundle again'),
+    });
+  });
+
   it('says what is wrong with a file that is no bundle', async () => {
     const file = join(await tempDir(), 'bundle.tar');
     await expect(openTarMirror(file)).rejects.toMatchObject({
