@@ -63,11 +63,7 @@ const dockerApi: readonly CommandSpec[] = [
       }),
       int('rest', 'Also a JSON API on this port of 127.0.0.1, with a token (docs/docker-api.md)', { value: '41001' }),
       int('metrics', 'Also metrics of all stacks for Prometheus on this port of 127.0.0.1, with the token', { value: '41002' }),
-      int('grpc', 'gRPC', {
-        hidden: true,
-        refused:
-          "each stack's supervisor speaks gRPC on its unix socket (docs/architecture.md, The API); for programs of this host use --rest",
-      }),
+      int('grpc', 'Also gRPC on this port of 127.0.0.1, with the token', { value: '41000' }),
       string('socket', 'Listen here instead of $XDG_RUNTIME_DIR/hypr/docker.sock', { value: 'PATH' }),
     ],
     maxArgs: 0,

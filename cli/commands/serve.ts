@@ -27,6 +27,7 @@ export const runServe: Handler = async ({ context, flags }) => {
     onNotice: (message: string): void => warn(context.stderr, message),
     rest: portOf(flags, 'rest'),
     metrics: portOf(flags, 'metrics'),
+    grpc: portOf(flags, 'grpc'),
     settings: settingsApi(context.settings),
     onPort: (what: string, url: string, file: string): void => say(context, `${what}: ${url} (token: ${file})`),
   };
@@ -34,7 +35,7 @@ export const runServe: Handler = async ({ context, flags }) => {
   return 0;
 };
 
-const portOf = (flags: Flags, name: 'rest' | 'metrics'): number | undefined => {
+const portOf = (flags: Flags, name: 'rest' | 'metrics' | 'grpc'): number | undefined => {
   const port = flags.int(name);
   if (port !== undefined && (port < 0 || port > 65_535)) {
     throw new HyprError('HYPR_USAGE', `--${name} wants a port, not ${port}`, { hint: 'such as 41001; 0 is one that is free' });

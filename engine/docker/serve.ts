@@ -54,8 +54,8 @@ export const serveDocker = async (options: ServeDockerOptions, signal: AbortSign
 };
 
 /** Opens the ports that were asked for; all or none. Throws NET_PORT_IN_USE, HYPR_PERMISSION. */
-const servePorts = async (host: Host, { rest, metrics, settings, onPort }: ServeDockerOptions): Promise<readonly HttpServer[]> => {
-  if (rest === undefined && metrics === undefined) {
+const servePorts = async (host: Host, { rest, metrics, grpc, settings, onPort }: ServeDockerOptions): Promise<readonly HttpServer[]> => {
+  if (rest === undefined && metrics === undefined && grpc === undefined) {
     return [];
   }
   const { readToken, tokenPath } = await import('./rest/token.ts');
@@ -70,6 +70,12 @@ const servePorts = async (host: Host, { rest, metrics, settings, onPort }: Serve
     if (metrics !== undefined) {
       open.push(await serveMetrics({ port: metrics, token }));
       onPort?.('metrics', `http://127.0.0.1:${open.at(-1)?.port}/metrics`, tokenPath());
+    }
+    if (grpc !== undefined) {
+      const { serveGrpc } = await import('./grpc/serve-grpc.ts');
+      const { restRoutes } = await import('./rest/routes.ts');
+      open.push(await serveGrpc(restRoutes(host, settings), { port: grpc, token }));
+      onPort?.('grpc', `127.0.0.1:${open.at(-1)?.port}`, tokenPath());
     }
     return open;
   } catch (error) {

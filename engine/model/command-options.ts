@@ -169,10 +169,12 @@ export interface ServeDockerOptions {
   /** Ports of 127.0.0.1 for the JSON API and for metrics; undefined: none. */
   readonly rest?: number | undefined;
   readonly metrics?: number | undefined;
+  /** And for gRPC. */
+  readonly grpc?: number | undefined;
   /** What the JSON API shows and changes of the user's settings; without it it has none. */
   readonly settings?: SettingsApi;
   /** What is served there, and the file of the token that requests need. */
-  readonly onPort?: (what: 'rest' | 'metrics', url: string, tokenFile: string) => void;
+  readonly onPort?: (what: 'rest' | 'metrics' | 'grpc', url: string, tokenFile: string) => void;
 }
 
 /** An existing folder, and the name that the tar's first entry gets in it (`.`: the folder itself). */

@@ -77,7 +77,7 @@ export const ROOMS = {
       'edge',
     ],
     ...['trust/system', 'trust', 'docker/http', 'docker/shapes', 'docker/machines', 'docker/buildkit/gen', 'docker/buildkit'],
-    ...['docker/routes', 'docker/rest', 'docker/inside', 'docker'],
+    ...['docker/routes', 'docker/rest', 'docker/grpc', 'docker/inside', 'docker'],
     ...['process', '.'],
   ],
   cli: [

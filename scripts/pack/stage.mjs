@@ -47,11 +47,16 @@ export const stageHypr = async ({ work, version }) => {
     description,
     ...common(version),
     bin: { hypr: 'bin/hypr' },
-    files: ['bin', 'dist', 'docs', 'fixtures', 'CHANGELOG.md', 'THIRD-PARTY-LICENSES'],
+    files: ['bin', 'dist', 'docs', 'api', 'fixtures', 'CHANGELOG.md', 'THIRD-PARTY-LICENSES'],
     dependencies: { '@hypr/linux-x64': version, ...Object.fromEntries(SEPARATE.map((name) => [name, dependencies[name]])) },
   });
   for (const name of ['bin', 'docs', 'fixtures/hello', 'LICENSE', 'README.md', 'CHANGELOG.md']) {
     await cp(join(root, name), join(folder, name), { recursive: true });
+  }
+  // For clients of `serve --grpc`.
+  await mkdir(join(folder, 'api'));
+  for (const name of ['home.proto', 'hypr.proto']) {
+    await copyFile(join(root, 'engine', 'api', name), join(folder, 'api', name));
   }
   await mkdir(join(folder, 'dist', 'hypr'), { recursive: true });
   for (const name of await shippedFiles()) {
