@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { commits, POSTGRES } from './power-cut-postgres.mjs';
 import { compose, has, hasImage, lines, must, runs, want } from './power-cut-steps.mjs';
 import { write, writers } from './power-cut-writers.mjs';
 
@@ -161,13 +162,14 @@ const suspend = {
 
 /** Writes the projects and archives that the cases name. */
 export const makeFiles = async (home) => {
-  const folders = ['stack', 'keeper', 'writers', 'writers/bind', 'context', 'files'].map((name) => join(home.top, name));
+  const folders = ['stack', 'keeper', 'writers', 'writers/bind', 'postgres', 'context', 'files'].map((name) => join(home.top, name));
   for (const folder of folders) {
     await mkdir(folder);
   }
   await writeFile(join(home.top, 'stack', 'compose.yaml'), COMPOSE);
   await writeFile(join(home.top, 'keeper', 'compose.yaml'), COMPOSE);
   await writeFile(join(home.top, 'writers', 'compose.yaml'), writers());
+  await writeFile(join(home.top, 'postgres', 'compose.yaml'), POSTGRES);
   await writeFile(join(home.top, 'context', 'Dockerfile'), DOCKERFILE);
 };
 
@@ -191,9 +193,10 @@ export const CASES = [
   down,
   suspend,
   write,
+  commits,
 ];
 
-/** Sets the home up for them: needs busybox served by a registry. */
+/** Sets the home up for them: needs busybox and postgres served by a registry. */
 export const setUp = async (home) => {
   await makeFiles(home);
   await must(home, 'run', '--rm', 'busybox', 'true');

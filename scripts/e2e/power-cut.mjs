@@ -90,7 +90,7 @@ const playAll = async (home) => {
 /** In a mount namespace of its own, so that no other process's namespace keeps the disk mounted. */
 const inside = async () => {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'hypr-power-')));
-  const registry = await serveFixtures(['busybox']);
+  const registry = await serveFixtures(['busybox', 'postgres']);
   const home = new PowerCutDisk(folder);
   try {
     home.env.HYPR_REGISTRY_MIRRORS = registry.mirrors;
