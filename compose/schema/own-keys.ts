@@ -30,7 +30,7 @@ const PROMISES: Readonly<Record<string, string>> = {
 const SETTINGS: readonly string[] = ['network', 'egress', 'allow_outbound', 'allowed_domains', 'restart_unhealthy', 'nested', 'docker', 'pci'];
 
 /**
- * Checks `x-hypr` keys at the top, in services and in networks. Throws COMPOSE_INVALID for a setting that is not well-formed or
+ * Checks `x-hypr` keys at the top, in services, in their mounts and in networks. Throws COMPOSE_INVALID for a setting that is not well-formed or
  * mistyped, and HYPR_UNSUPPORTED at the place of one that promises to keep something in or out and is not there; for the others
  * gives warnings.
  */
@@ -128,10 +128,16 @@ const OWN = /^x-hypr(-|$)/;
 
 const ownKeys = (tree: MapNode): Array<{ name: string; node: Node; owner: MapNode; inService: boolean }> => {
   const services = mapsIn(tree.entries.get('services'));
-  const owners = [tree, ...services, ...mapsIn(tree.entries.get('networks'))];
+  const owners = [tree, ...services, ...services.flatMap(mountsOf), ...mapsIn(tree.entries.get('networks'))];
   return owners.flatMap((owner) =>
     [...owner.entries].flatMap(([name, node]) => (OWN.test(name) ? [{ name, node, owner, inService: services.includes(owner) }] : [])),
   );
+};
+
+/** The mounts of a service in their long form; a short one has no room for settings. */
+const mountsOf = (service: MapNode): MapNode[] => {
+  const mounts = service.entries.get('volumes');
+  return mounts?.kind === 'list' ? mounts.items.filter((item): item is MapNode => item.kind === 'map') : [];
 };
 
 const mapsIn = (section: Node | undefined): MapNode[] =>

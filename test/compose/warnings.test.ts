@@ -64,6 +64,16 @@ describe('x-hypr keys', () => {
     ]);
   });
 
+  test('in a mount are told at their place, too: nobody takes a folder for synced that is not', async () => {
+    const mount = (settings: string) =>
+      `services:\n  a:\n    image: x\n    volumes:\n      - ./b:/b\n      - type: bind\n        source: .\n        target: /app\n        ${settings}\n`;
+    expect(await check(mount('x-hypr: {mount: synced}'))).toMatchObject([
+      { kind: 'ignored', message: 'x-hypr has no effect: hypr has no such setting in Compose files', where: { line: 9, column: 9 } },
+    ]);
+    expect(await check(mount('x-other: 1'))).toEqual([]);
+    await expect(check(mount('x-hypr: {egress: deny}'))).rejects.toMatchObject({ code: 'HYPR_UNSUPPORTED', where: { line: 9 } });
+  });
+
   test('about what a service may reach take effect, and are checked at their place', async () => {
     const service = (settings: string) => `services:\n  a:\n    image: x\n    x-hypr:\n      ${settings}\n`;
     expect(await check(service('egress: {allow: [example.com]}'))).toEqual([]);
