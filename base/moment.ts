@@ -46,4 +46,8 @@ const readDate = (text: string): number | undefined => {
   return Number.isNaN(time) ? undefined : time;
 };
 
-const daysOf = (year: number, month: number): number => new Date(Date.UTC(year, month, 0)).getUTCDate();
+/** Days of a month, January being 1. */
+export const daysOf = (year: number, month: number): number => {
+  const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
+  return month === 2 ? (isLeap ? 29 : 28) : [4, 6, 9, 11].includes(month) ? 30 : 31;
+};

@@ -24,7 +24,7 @@ export const runContainerPrune: Handler = async (invocation) => {
     .filter((detail) => detail.standalone && ['created', 'exited', 'dead'].includes(stateWord(detail.status)) && matches(detail));
   for (const { stack } of machines) {
     await openStack(invocation, stack, (opened) =>
-      opened.down(undefined, { ...DOWN_DEFAULTS, timeout: 0 }, () => {}, context.interrupts.signal),
+      opened.down(undefined, { ...DOWN_DEFAULTS, removeOrphans: true, timeout: 0 }, () => {}, context.interrupts.signal),
     );
   }
   const list = machines.length === 0 ? '' : `Deleted Containers:\n${machines.map(({ status }) => `${status.id}\n`).join('')}\n`;

@@ -77,7 +77,7 @@ const removeMachines = (invocation: Invocation, machines: ReadonlyArray<ReplicaD
         // Not by `down -v`, which would remove those with a name as well.
         await stack.verb('rm', undefined, options, () => {}, signal);
       }
-      await stack.down(undefined, { ...DOWN_DEFAULTS, timeout: 0 }, () => {}, signal);
+      await stack.down(undefined, { ...DOWN_DEFAULTS, removeOrphans: true, timeout: 0 }, () => {}, signal);
       return;
     }
     await stack.verb('rm', undefined, options, () => {}, signal);

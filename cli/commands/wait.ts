@@ -23,7 +23,12 @@ export const runWait: Handler = async (invocation) => {
     if (flags.bool('down-project')) {
       const renderer = await createRenderer(context, flags, 'down');
       try {
-        await stack.down(project, DOWN_DEFAULTS, (event) => feedEvent(renderer, event), context.interrupts.signal);
+        await stack.down(
+          project,
+          { ...DOWN_DEFAULTS, removeOrphans: true },
+          (event) => feedEvent(renderer, event),
+          context.interrupts.signal,
+        );
       } finally {
         renderer.close();
       }

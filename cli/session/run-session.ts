@@ -32,14 +32,13 @@ export const runOneOff = async (invocation: Invocation, input: RunInput): Promis
       await progress.close();
       await input.onCreated?.(session.id);
       if (options.detach) {
+        // Not at the end: a hook of what runs may take its time, or fail.
+        const telling = session.started.then((runs) => runs && context.stdout.write(`${session.id}\n`));
         for await (const _ of session.output) {
-          // Until it is started.
+          // Until it is started and its hooks have ended.
         }
-        const code = await session.exitCode;
-        if (code === 0) {
-          context.stdout.write(`${session.id}\n`);
-        }
-        return code;
+        await telling;
+        return await session.exitCode;
       }
       const keys = input.detachKeys ?? DEFAULT_DETACH_KEYS;
       return await carrySession(session, { ...options, closeInput: true, detachKeys: keys }, context);

@@ -7,7 +7,7 @@ import type { Project } from '../model/model.ts';
 import type { LoadOptions } from '../model/options.ts';
 import { type Warning, Warnings } from '../model/warnings.ts';
 import { inDependencyOrder } from '../project/cycles.ts';
-import { scalar, toPlain, withEntries } from '../source/node.ts';
+import { scalar, toPrinted, withEntries } from '../source/node.ts';
 import { emitText } from '../yaml/emit.ts';
 import { serviceHashes } from './config-hash.ts';
 import { explain } from './explain.ts';
@@ -103,7 +103,7 @@ const renderModel = async (options: ConfigOptions): Promise<ConfigResult> => {
   if ((options.services ?? []).length > 0) {
     warnings.add('ignored', 'service filtering is not applied when --no-interpolate is set, the full model will be rendered');
   }
-  const plain = toPlain(withEntries(tree, { name: scalar(name, tree) }));
+  const plain = toPrinted(withEntries(tree, { name: scalar(name, tree) }));
   return { stdout: options.format === 'json' ? formatPlainJson(plain) : formatPlainYaml(plain), warnings: warnings.all };
 };
 

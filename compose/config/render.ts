@@ -2,6 +2,7 @@ import type { FileObject, Project, Service } from '../model/model.ts';
 import { setKey } from '../project/bind.ts';
 import type { Struct, Type } from '../schema/field-types.ts';
 import { FILE_OBJECT, MODEL, NETWORK, SERVICE, VOLUME } from '../schema/fields.ts';
+import { Written } from '../source/node.ts';
 import { PathTable } from '../source/path-table.ts';
 import { compareNatural, emitYaml } from '../yaml/emit.ts';
 
@@ -80,7 +81,7 @@ const nullEmptied = (value: unknown, emptied: PathTable<true> | undefined): unkn
   if (Array.isArray(value)) {
     return value.length === 0 && emptied?.value === true ? null : value;
   }
-  if (emptied === undefined || value === null || typeof value !== 'object') {
+  if (emptied === undefined || value === null || typeof value !== 'object' || value instanceof Written) {
     return value;
   }
   const out: Record<string, unknown> = {};
@@ -170,7 +171,7 @@ const sortKeys = (value: unknown, style: Style): unknown => {
   if (Array.isArray(value)) {
     return value.map((item) => sortKeys(item, style));
   }
-  if (value === null || typeof value !== 'object') {
+  if (value === null || typeof value !== 'object' || value instanceof Written) {
     return value;
   }
   const out: Record<string, unknown> = {};

@@ -14,7 +14,7 @@ import { normalize } from '../project/normalize.ts';
 import { dependOnContainers } from '../project/own-containers.ts';
 import { warnDuplicatePorts } from '../project/port-warnings.ts';
 import { applyProfiles, dropUnused, selectServices } from '../project/select.ts';
-import { type MapNode, nearestNode, stringOf, withEntries } from '../source/node.ts';
+import { describeKind, type MapNode, type Node, nearestNode, stringOf, withEntries } from '../source/node.ts';
 import { errorAt, type Mark, placeOfMark } from '../source/source.ts';
 import type { LoadContext } from './load-context.ts';
 import { loadModel, readParsed } from './model-loader.ts';
@@ -101,7 +101,7 @@ export const loadTree = async (options: LoadOptions, warnings: Warnings): Promis
 const environmentName = (found: Discovered): string | undefined => found.environment.get('COMPOSE_PROJECT_NAME');
 
 const finalName = async (options: LoadOptions, found: Discovered, context: LoadContext): Promise<string> => {
-  const name = projectName(options, found, await nameInFiles(found, context));
+  const name = projectName(options, found, options.projectName ? undefined : await nameInFiles(found, context));
   if (options.nameFor === undefined || options.projectName || environmentName(found) || found.files.includes('-')) {
     return name;
   }
@@ -121,15 +121,26 @@ const finalName = async (options: LoadOptions, found: Discovered, context: LoadC
 const nameInFiles = async (found: Discovered, context: LoadContext): Promise<{ text: string; mark: Mark } | undefined> => {
   let last: { text: string; mark: Mark } | undefined;
   for (const file of found.files) {
-    for (const { root } of (await readParsed(file, context)).documents) {
+    for (const [index, { root }] of (await readParsed(file, context)).documents.entries()) {
       const node = root.kind === 'map' ? root.entries.get('name') : undefined;
       const text = stringOf(node);
+      if (node !== undefined && index === 0 && last === undefined) {
+        refuseNoName(node);
+      }
       if (node !== undefined && text) {
         last = { text: context.interpolate ? fillName(text, node.mark, found.environment) : text, mark: node.mark };
       }
     }
   }
   return last;
+};
+
+/** What no text can be made of, as docker compose does it: also where the structure of the file is not checked (`config --variables`). */
+const refuseNoName = (node: Node): void => {
+  if (node.kind !== 'scalar' || node.date === true) {
+    const found = node.kind === 'scalar' ? 'a date' : describeKind(node);
+    throw errorAt('COMPOSE_INVALID', `name: must be a string, not ${found}`, { mark: node.mark });
+  }
 };
 
 const fillName = (text: string, mark: Mark, environment: ReadonlyMap<string, string>): string => {

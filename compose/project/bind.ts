@@ -3,7 +3,7 @@ import { formatDuration } from '../../base/go-text.ts';
 import { splitWords } from '../model/shell-words.ts';
 import { parseBytes, parseNanoseconds } from '../model/units.ts';
 import type { Scalar, Struct, Type } from '../schema/field-types.ts';
-import { describeKind, isNull, type MapNode, type Node, type Path, textOf, textOfNode, toPlain } from '../source/node.ts';
+import { describeKind, isNull, type MapNode, type Node, type Path, textOf, textOfNode, toPlain, toPrinted } from '../source/node.ts';
 import { formatPath } from '../source/path-table.ts';
 import { errorAt } from '../source/source.ts';
 
@@ -23,7 +23,7 @@ export const bindStruct = (node: MapNode, type: Struct, path: Path): Record<stri
   }
   for (const key of [...node.entries.keys()].filter((name) => name.startsWith('x-')).sort()) {
     const value = node.entries.get(key);
-    out[key] = value === undefined ? null : toPlain(value);
+    out[key] = value === undefined ? null : toPrinted(value);
   }
   return out;
 };
@@ -108,6 +108,17 @@ const textIn = (node: Node, path: Path): string => {
   }
   return textOfNode(node);
 };
+
+/** Docker compose makes text of a whole number of 63 bits and of nothing, but neither of a float nor of true. */
+const textOrInteger = (node: Node, path: Path): string => {
+  const value = node.kind === 'scalar' && node.date !== true && node.float !== true ? node.value : undefined;
+  if (value === undefined || typeof value === 'boolean' || (typeof value === 'bigint' && value > MAX_INT64)) {
+    throw wrong(node, path, 'text or a whole number');
+  }
+  return textOf(value);
+};
+
+const MAX_INT64 = (1n << 63n) - 1n;
 
 const numberIn = (node: Node, path: Path, wanted: string): number => {
   const value = node.kind === 'scalar' ? node.value : undefined;
@@ -288,6 +299,8 @@ const BINDERS: Record<Scalar, (node: Node, path: Path) => unknown> = {
     return { soft: part('soft'), hard: part('hard') };
   },
   options: (node, path) => recordOf(pairsOf(node, path).map(([key, value]) => [key, value ?? ''] as const)),
+  textOptions: (node, path) =>
+    recordOf([...expectMap(node, path).entries].map(([key, value]) => [key, textOrInteger(value, [...path, key])] as const)),
   multiOptions: (node, path) =>
     recordOf([...expectMap(node, path).entries].map(([key, value]) => [key, texts(value, [...path, key])] as const)),
   ssh: (node, path) =>

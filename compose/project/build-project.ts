@@ -2,7 +2,7 @@ import type { Discovered } from '../files/discover.ts';
 import type { Project } from '../model/model.ts';
 import type { Struct } from '../schema/field-types.ts';
 import { FILE_OBJECT, MODEL, NETWORK, SERVICE, VOLUME } from '../schema/fields.ts';
-import { type MapNode, map, toPlain } from '../source/node.ts';
+import { type MapNode, map, toPrinted } from '../source/node.ts';
 import { bindStruct, setKey } from './bind.ts';
 
 /**
@@ -23,7 +23,7 @@ export const buildProject = (root: MapNode, options: { name: string; found: Disc
   const extensions: Record<string, unknown> = {};
   for (const [key, value] of root.entries) {
     if (key.startsWith('x-')) {
-      extensions[key] = toPlain(value);
+      extensions[key] = toPrinted(value);
     }
   }
   return {

@@ -34,6 +34,7 @@ export type Scalar =
   | 'deviceCount'
   | 'ulimit'
   | 'options'
+  | 'textOptions'
   | 'multiOptions'
   | 'ssh'
   | 'any';

@@ -219,7 +219,7 @@ export const SERVICE = struct(
     stdin_open: of('bool'),
     stop_grace_period: kept('duration'),
     stop_signal: of('text'),
-    storage_opt: of('options'),
+    storage_opt: of('textOptions'),
     sysctls: of('mapping'),
     tmpfs: of('strings'),
     tty: of('bool'),

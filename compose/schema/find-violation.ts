@@ -61,6 +61,9 @@ const checkOneOf = (node: Node, branches: readonly Schema[], path: Path): Violat
     return deepest.reduce((best, violation) => (violation.path.length > best.path.length ? violation : best));
   }
   const wanted = [...new Set(branches.flatMap((branch) => typesOf(branch)))];
+  if (node.kind === 'scalar' && node.date === true) {
+    return { kind: 'type', path, node, message: `must be ${wanted.map(nameType).join(' or ')}, not a date: quote it ("${textOf(node.value)}")` };
+  }
   return { kind: 'type', path, node, types: wanted, message: `must be ${wanted.map(nameType).join(' or ')}, not ${describe(node)}` };
 };
 

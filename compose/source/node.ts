@@ -1,4 +1,5 @@
 import type { Mark } from './source.ts';
+import { goTime, readTimestamp, rfc3339, type Timestamp } from './timestamp.ts';
 
 /**
  * The model between parsing and binding: a tree that remembers where each value came from. Nodes are
@@ -101,22 +102,55 @@ const itemAt = (items: readonly Node[], part: string): Node | undefined => {
   return index === undefined ? items.findLast((item) => stringOf(item)?.split('=', 1)[0] === part) : items[Number(index)];
 };
 
-export type Plain = ScalarValue | Plain[] | { [key: string]: Plain };
+export type Plain = ScalarValue | Written | Plain[] | { [key: string]: Plain };
+
+/** A value that is printed in another way than its text or number would be. In JSON it is `json`. */
+export class Written {
+  readonly yaml: string;
+  readonly json: string | number;
+
+  constructor(yaml: string, json: string | number) {
+    this.yaml = yaml;
+    this.json = json;
+  }
+
+  toJSON(): string | number {
+    return this.json;
+  }
+}
 
 /** Plain values; mappings become objects without a prototype, so that `__proto__` is an ordinary key. */
-export const toPlain = (node: Node): Plain => {
+export const toPlain = (node: Node): Plain => plainOf(node, ({ value }) => value);
+
+/** The same to be printed: a date is the time that Go made of it, and a number that was written as a float keeps that form. */
+export const toPrinted = (node: Node): Plain => plainOf(node, printed);
+
+const plainOf = (node: Node, ofScalar: (node: ScalarNode) => Plain): Plain => {
   if (node.kind === 'scalar') {
-    return node.value;
+    return ofScalar(node);
   }
   if (node.kind === 'list') {
-    return node.items.map(toPlain);
+    return node.items.map((item) => plainOf(item, ofScalar));
   }
   const out: { [key: string]: Plain } = Object.create(null);
   for (const [key, value] of node.entries) {
-    out[key] = toPlain(value);
+    out[key] = plainOf(value, ofScalar);
   }
   return out;
 };
+
+const printed = (node: ScalarNode): Plain => {
+  const time = timeOf(node);
+  if (time !== undefined) {
+    return new Written(rfc3339(time), rfc3339(time));
+  }
+  const { value, float } = node;
+  return float === true && typeof value === 'number' && Number.isInteger(value) && formatFloat(value) !== String(value)
+    ? new Written(formatFloat(value), value)
+    : value;
+};
+
+const timeOf = ({ date, value }: ScalarNode): Timestamp | undefined => (date === true ? readTimestamp(String(value)) : undefined);
 
 /** The value as Go prints it with `%v`, which list forms of mappings contain. */
 export const textOf = (value: ScalarValue): string => {
@@ -128,24 +162,11 @@ export const textOf = (value: ScalarValue): string => {
 
 /** The text of a scalar; a number that was written as a float keeps that form (`1e6` is `1e+06`). */
 export const textOfNode = (node: ScalarNode): string => {
-  if (node.date === true) {
-    return formatTime(String(node.value));
+  const time = timeOf(node);
+  if (time !== undefined) {
+    return goTime(time);
   }
   return typeof node.value === 'number' && node.float === true ? formatFloat(node.value) : textOf(node.value);
-};
-
-const TIME = /^(\d+)-(\d+)-(\d+)(?:(?:[Tt]|\s+)(\d+):(\d+):(\d+)([.,]\d+)?(Z|[-+]\d+:\d+)?)?$/;
-
-/** A YAML timestamp in Go's form: `2020-01-01 00:00:00 +0000 UTC`. */
-const formatTime = (text: string): string => {
-  const [, year = '', month = '', day = '', hour = '0', minute = '0', second = '0', fraction = '', zone = 'Z'] = TIME.exec(text) ?? [];
-  const two = (digits: string | number) => String(digits).padStart(2, '0');
-  const [hours = 0, minutes = 0] = zone === 'Z' ? [] : zone.slice(1).split(':').map(Number);
-  const offset = `${two(hours + Math.trunc(minutes / 60))}${two(minutes % 60)}`;
-  const shown = offset === '0000' ? '+0000 UTC' : `${zone[0]}${offset} ${zone[0]}${offset}`;
-  const nanoseconds = fraction.slice(1, 10).replace(/0+$/, '');
-  const clock = `${two(hour)}:${two(minute)}:${two(second)}${nanoseconds === '' ? '' : `.${nanoseconds}`}`;
-  return `${year}-${two(month)}-${two(day)} ${clock} ${shown}`;
 };
 
 /** Go's shortest form of a float: with an exponent below -4 or from 6 on (`%v`); it knows a negative zero. */

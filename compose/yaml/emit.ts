@@ -1,4 +1,4 @@
-import { formatFloat } from '../source/node.ts';
+import { formatFloat, Written } from '../source/node.ts';
 import { isOldScalar, readsAsString } from './scalars.ts';
 
 /**
@@ -74,7 +74,8 @@ const compareRunes = (x: string, y: string): number => (x.codePointAt(0) ?? 0) -
 const isDigit = (char: string): boolean => char >= '0' && char <= '9';
 const LETTER = /\p{L}/u;
 
-const isBlock = (value: unknown): value is object => value !== null && typeof value === 'object' && Object.keys(value).length > 0;
+const isBlock = (value: unknown): value is object =>
+  value !== null && typeof value === 'object' && !(value instanceof Written) && Object.keys(value).length > 0;
 
 const emitBlock = (value: object, indent: number, out: string[]): void => {
   const pad = ' '.repeat(indent);
@@ -120,6 +121,9 @@ const emitKey = (key: string): string => emitText(key);
 const emitScalar = (value: unknown, indent: number, column: number): string => {
   if (Array.isArray(value)) {
     return '[]';
+  }
+  if (value instanceof Written) {
+    return value.yaml;
   }
   if (typeof value === 'object' && value !== null) {
     return '{}';

@@ -1,4 +1,5 @@
 import type { ScalarValue } from '../source/node.ts';
+import { readTimestamp } from '../source/timestamp.ts';
 
 /**
  * The value of a plain (unquoted) scalar as Go's YAML reader resolves it: YAML 1.2's core types, plus
@@ -13,7 +14,7 @@ export const resolvePlain = (text: string): { value: ScalarValue; date?: true; f
   if (!(first === 0x2b || first === 0x2d || first === 0x2e || (first >= 0x30 && first <= 0x39))) {
     return { value: text };
   }
-  if (isTimestamp(text)) {
+  if (readTimestamp(text) !== undefined) {
     return { value: text, date: true };
   }
   const digits = text.replaceAll('_', '');
@@ -68,34 +69,9 @@ const parseInteger = (digits: string): number | bigint | undefined => {
   return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
 };
 
-/** A date with or without a time, as Go's YAML reader knows it: after `T` with a zone, after a blank without one. */
-const isTimestamp = (text: string): boolean => {
-  const match = TIMESTAMP.exec(text);
-  if (match === null) {
-    return false;
-  }
-  const [, year, month, day, separator, hour, minute, second, zone] = match;
-  const limits = [
-    [hour, 23],
-    [minute, 59],
-    [second, 59],
-    [zone?.slice(1, 3), 24],
-    [zone?.slice(4), 60],
-  ] as const;
-  const isDay = Number(month) >= 1 && Number(month) <= 12 && Number(day) >= 1 && Number(day) <= daysOf(Number(year), Number(month));
-  const hasZone = separator?.toLowerCase() === 't';
-  return isDay && hasZone === (zone !== undefined) && limits.every(([part = '0', most]) => (Number(part) || 0) <= most);
-};
-
-const daysOf = (year: number, month: number): number => {
-  const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
-  return month === 2 ? (isLeap ? 29 : 28) : [4, 6, 9, 11].includes(month) ? 30 : 31;
-};
-
 const MAX_UINT64 = (1n << 64n) - 1n;
 const MIN_INT64 = -(1n << 63n);
 const INTEGER = /^([-+]?)(0|[1-9][0-9]*|0[0-7]+|0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+)$/;
 const FLOAT = /^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$/;
-const TIMESTAMP = /^(\d{4})-(\d{1,2})-(\d{1,2})(?:([Tt]|\s+)(\d{1,2}):(\d{1,2}):(\d{1,2})(?:[.,]\d+)?(Z|[-+]\d{2}:\d{2})?)?$/;
 const BASE_60 = /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?$/;
 const OLD_BOOL = new Set('y Y yes Yes YES on On ON n N no No NO off Off OFF'.split(' '));

@@ -59,8 +59,14 @@ export const openRun = async (
     const { event, created } = await firstOf(messages, inputs, call.signal);
     tell(event, onEvent);
     if (created !== undefined) {
-      const session = sessionOf({ messages, inputs, call, onEvent, detached: options.detach, started: false });
-      return { ...session, id: neededText(created.id, 'the id of what was made'), name: neededText(created.name, 'its name') };
+      const start = Promise.withResolvers<boolean>();
+      const session = sessionOf({ messages, inputs, call, onEvent, detached: options.detach, started: false, onStart: start.resolve });
+      return {
+        ...session,
+        started: start.promise,
+        id: neededText(created.id, 'the id of what was made'),
+        name: neededText(created.name, 'its name'),
+      };
     }
   }
 };
@@ -148,6 +154,8 @@ interface SessionCall {
   readonly detached: boolean;
   /** Its start has already been reported. */
   readonly started: boolean;
+  /** Called when it is, and with false at the end of what never was. */
+  readonly onStart?: (started: boolean) => void;
 }
 
 const sessionOf = (opened: SessionCall): ExecSession => {
@@ -167,6 +175,7 @@ const sessionOf = (opened: SessionCall): ExecSession => {
       rejectExit(failure);
       throw failure;
     } finally {
+      opened.onStart?.(false);
       inputs.end();
     }
   }
@@ -190,6 +199,7 @@ async function* programOutput({
   onEvent,
   detached,
   started: wasStarted,
+  onStart,
 }: SessionCall): AsyncGenerator<{ stream: 'stdout' | 'stderr'; data: Uint8Array }, number> {
   let code = detached && wasStarted ? 0 : undefined;
   for (let next = await messages.next(); !next.done; next = await messages.next()) {
@@ -202,6 +212,7 @@ async function* programOutput({
       code = exitCode;
     } else if (started !== undefined && detached) {
       code = 0;
+      onStart?.(true);
     }
     tell(event, onEvent);
   }

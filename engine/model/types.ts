@@ -56,6 +56,8 @@ export interface ExecSession {
 export interface RunSession extends ExecSession {
   readonly id: string;
   readonly name: string;
+  /** Whether a detached one was started, as soon as that is known; never rejects. Of what is not detached it may be told at the end only. */
+  readonly started: Promise<boolean>;
 }
 
 export interface AttachSession extends ExecSession {

@@ -36,9 +36,10 @@ export type ReplicaOperation = ReplicaTarget &
 /** The operations on a stack. The executor has one function for each type. */
 export type Operation =
   | ReplicaOperation
-  | { readonly type: 'create-network' | 'remove-network'; readonly network: string }
-  | { readonly type: 'create-volume'; readonly volume: string }
+  | { readonly type: 'create-network'; readonly network: string }
   /** `toRecreate`: what comes next needs it to be gone. */
+  | { readonly type: 'remove-network'; readonly network: string; readonly toRecreate?: true }
+  | { readonly type: 'create-volume'; readonly volume: string }
   | { readonly type: 'remove-volume'; readonly volume: string; readonly toRecreate?: true }
   | { readonly type: 'remove-image'; readonly image: string }
   | {

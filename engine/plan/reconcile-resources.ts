@@ -48,7 +48,7 @@ export class ResourcePlan {
       // Also services that this plan is not about or that leave it: no machine can stay on a network that is gone.
       const users = observed.replicas.filter(({ spec }) => spec.networks.some((network) => network.key === key));
       const stops = users.flatMap((replica) => detach(replica, cause(key)));
-      this.#removedNetworks.push(plan.add({ type: 'remove-network', network: key }, cause(key), stops));
+      this.#removedNetworks.push(plan.add({ type: 'remove-network', network: key, toRecreate: true }, cause(key), stops));
     }
     for (const key of changed) {
       this.#resources.set(key, plan.add({ type: 'create-network', network: key }, cause(key), this.#removedNetworks));

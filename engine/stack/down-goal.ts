@@ -1,5 +1,6 @@
 import type { Project } from '../../compose/model/model.ts';
 import { imageReference } from '../images/images.ts';
+import { hasMachine } from '../model/lifecycle.ts';
 import type { Platform } from '../model/platform.ts';
 import type { DownOptions } from '../model/types.ts';
 import { ANONYMOUS_LABEL } from '../model/volume-name.ts';
@@ -25,7 +26,7 @@ interface DownInput {
 export const downGoal = ({ store, stack }: { store: StateStore; stack: string }, input: DownInput): StopGoal => {
   const { model, given, options, replicas } = input;
   const whole = options.services.length === 0;
-  const orphansStay = given !== undefined && !options.removeOrphans;
+  const stays = staying(options.removeOrphans ? undefined : { given });
   return {
     project: model,
     services: options.services,
@@ -33,10 +34,10 @@ export const downGoal = ({ store, stack }: { store: StateStore; stack: string },
     remove: true,
     removeAnonymous: options.volumes,
     onlyStopped: false,
-    includeOrphans: !orphansStay,
-    includeOneOffs: true,
-    networks: whole ? removableNetworks({ store, stack }, replicas, orphansStay ? model : undefined) : [],
-    volumes: whole ? removableVolumes({ store, stack }, options.volumes ? model : NO_VOLUMES, orphansStay ? model : undefined) : [],
+    includeOrphans: options.removeOrphans || given === undefined,
+    includeOneOffs: options.removeOrphans,
+    networks: whole ? removableNetworks({ store, stack }, replicas, stays) : [],
+    volumes: whole ? removableVolumes({ store, stack }, options.volumes ? model : NO_VOLUMES, stays) : [],
     images: input.images,
     cause: 'asked to take the stack down',
   };
@@ -44,19 +45,28 @@ export const downGoal = ({ store, stack }: { store: StateStore; stack: string },
 
 const NO_VOLUMES: Pick<Project, 'volumes'> = { volumes: {} };
 
+/** What a `down` leaves: one-offs and, where the files say what else there is, orphans. `rules` undefined: nothing. */
+const staying =
+  (rules: { readonly given: Project | undefined } | undefined): Stays =>
+  ({ service, oneOff }) =>
+    rules !== undefined &&
+    (oneOff ||
+      (rules.given !== undefined && rules.given.services[service] === undefined && rules.given.disabledServices[service] === undefined));
+
+type Stays = (row: Pick<VmRow, 'service' | 'oneOff'>) => boolean;
+
 /** Volumes of the stack that the model names and does not call external; without a model all of the stack. Anonymous ones go with their replicas. */
 const removableVolumes = (
   { store, stack }: { store: StateStore; stack: string },
   model: Pick<Project, 'volumes'> | undefined,
-  known: Project | undefined,
+  stays: Stays,
 ): string[] => {
-  const stays = staysWith(known);
   const named = new Set(Object.values(model?.volumes ?? {}).flatMap((volume) => (volume.external ? [] : [volume.name])));
   const users = (name: string) =>
     store.vms().filter(({ spec }) => spec.mounts.some((mount) => mount.kind === 'volume' && mount.volume === name));
   const isGone = (row: VolumeRow): boolean => {
-    // An orphan that stays goes on writing.
-    if (users(row.name).some((vm) => vm.stack === stack && stays(vm.service))) {
+    // What stays goes on writing.
+    if (users(row.name).some((vm) => vm.stack === stack && stays(vm))) {
       return false;
     }
     return row.stack === stack && row.labels[ANONYMOUS_LABEL] === undefined && (model === undefined || named.has(row.name));
@@ -64,21 +74,12 @@ const removableVolumes = (
   return store.volumes().flatMap((row) => (isGone(row) ? [row.name] : []));
 };
 
-/** Whether a service is an orphan that `down` leaves running; `known`: the model, undefined where orphans go as well. */
-const staysWith =
-  (known: Project | undefined) =>
-  (service: string): boolean =>
-    known !== undefined && known.services[service] === undefined && known.disabledServices[service] === undefined;
-
-/** All networks of the stack except those of orphans that stay. */
-const removableNetworks = (
-  { store, stack }: { store: StateStore; stack: string },
-  replicas: Rows,
-  known: Project | undefined,
-): string[] => {
-  const stays = staysWith(known);
+/** All networks of the stack, also those that something that runs stays on: trying says so. A stopped orphan keeps its own; an ended one-off needs none. */
+const removableNetworks = ({ store, stack }: { store: StateStore; stack: string }, replicas: Rows, stays: Stays): string[] => {
   const needed = new Set(
-    [...replicas.values()].flatMap(({ row }) => (stays(row.service) ? row.spec.networks.map((network) => network.key) : [])),
+    [...replicas.values()].flatMap(({ row }) =>
+      stays(row) && !row.oneOff && !hasMachine(row.state) ? row.spec.networks.map((network) => network.key) : [],
+    ),
   );
   return store.networks(stack).flatMap((row) => (needed.has(row.key) ? [] : [row.key]));
 };

@@ -54,7 +54,7 @@ volumes: {data: {}}
   }
 
   async down(...more) {
-    await this.must('down', '-t', '1', ...more);
+    await this.must('down', '-t', '1', '--remove-orphans', ...more);
     this.#isUp = false;
     if (more.includes('-v')) {
       this.#possible = [''];

@@ -42,7 +42,7 @@ const STEPS = [
         stack.killCommand(
           pick([
             ['up', '-d'],
-            ['down', '-t', '1'],
+            ['down', '-t', '1', '--remove-orphans'],
             ['restart', '-t', '1'],
           ]),
           below(4000),
@@ -89,7 +89,7 @@ try {
   console.log(`FAILED after:\n${taken.slice(-12).join('\n')}\n${error.stack}\nseed ${seed}; ${folder} is kept`);
 } finally {
   for (const stack of home.stacks) {
-    await stack.hypr('down', '-v', '-t', '1');
+    await stack.hypr('down', '-v', '-t', '1', '--remove-orphans');
   }
   home.killAll();
   await registry.close();

@@ -212,3 +212,52 @@ test('a number that only YAML has is refused in x- too, wherever it is', async (
     await expect(runConfig({ cwd, env: {} })).rejects.toMatchObject({ code: 'COMPOSE_INVALID' });
   }
 });
+
+/** What docker compose 5.5 prints of extensions, where nothing asks for text; recorded. */
+const EXTENSIONS: ReadonlyArray<readonly [string, string, unknown]> = [
+  ['2020-01-01', '2020-01-01T00:00:00Z', '2020-01-01T00:00:00Z'],
+  ['2020-1-2T10:00:00+02:00', '2020-01-02T10:00:00+02:00', '2020-01-02T10:00:00+02:00'],
+  ['2020-01-01 10:00:00.120', '2020-01-01T10:00:00.12Z', '2020-01-01T10:00:00.12Z'],
+  ['2020-01-01T10:00:00-00:30', '2020-01-01T10:00:00-00:30', '2020-01-01T10:00:00-00:30'],
+  ["'2020-01-01'", '"2020-01-01"', '2020-01-01'],
+  ['1e6', '1e+06', 1_000_000],
+  ['-1e7', '-1e+07', -10_000_000],
+  ['1000000.0', '1e+06', 1_000_000],
+  ['1.0', '1', 1],
+  ['1000000', '1000000', 1_000_000],
+];
+
+test.each(EXTENSIONS)('x-k: %s', async (value, yaml, json) => {
+  const cwd = await projectFolder({ 'compose.yaml': `${service(`    x-k: ${value}\n`)}x-k: [${value}]\n` });
+  for (const interpolate of [true, false]) {
+    const { stdout } = await runConfig({ cwd, env: {}, interpolate });
+    expect(stdout).toContain(`    x-k: ${yaml}\n`);
+    expect(stdout).toContain(`x-k:\n  - ${yaml}\n`);
+  }
+  // JSON has those of the top only.
+  expect(JSON.parse((await runConfig({ cwd, env: {}, format: 'json' })).stdout)).toMatchObject({ 'x-k': [json] });
+});
+
+test.each(['1.5', '5.0', 'true', '2020-01-01', '18446744073709551615'])('storage_opt takes no %s, as docker compose', async (value) => {
+  const cwd = await projectFolder({ 'compose.yaml': service(`    storage_opt: {size: ${value}}\n`) });
+  await expect(runConfig({ cwd, env: {} })).rejects.toMatchObject({ code: 'COMPOSE_INVALID', where: { line: 4 } });
+});
+
+test('storage_opt makes text of whole numbers and of nothing', async () => {
+  const cwd = await projectFolder({ 'compose.yaml': service('    storage_opt: {a: 5, b: ~, c: x}\n') });
+  expect((await runConfig({ cwd, env: {} })).stdout).toContain('a: "5"\n      b: ""\n      c: x\n');
+});
+
+test.each(['[x]', '{a: b}', '2020-01-01'])(
+  'a name that is %s is refused also where nothing else is checked, unless another is given',
+  async (name) => {
+    const cwd = await projectFolder({ 'compose.yaml': `name: ${name}\nservices: {a: {image: x}}\n` });
+    await expect(runConfig({ cwd, env: {}, listVariables: true })).rejects.toMatchObject({ code: 'COMPOSE_INVALID', where: { line: 1 } });
+    await runConfig({ cwd, env: {}, listVariables: true, projectName: 'p' });
+  },
+);
+
+test.each(['command', 'entrypoint'])('%s: a date says that it is to be quoted', async (attribute) => {
+  const cwd = await projectFolder({ 'compose.yaml': service(`    ${attribute}: 2020-01-01\n`) });
+  await expect(runConfig({ cwd, env: {} })).rejects.toThrow('not a date: quote it ("2020-01-01")');
+});

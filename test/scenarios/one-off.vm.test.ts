@@ -134,9 +134,12 @@ services:
     expect((await stack.run(['exec', '-T', '--index', '2', 'db', 'hostname'])).stdout).toBe('oneoff-db-2\n');
   });
 
-  test('down takes one-offs along', async () => {
-    await stack.must(['run', '-d', '--no-deps', 'job', 'sleep', '1d']);
-    await stack.must(['down', '-t', '1']);
+  test('down takes one-offs along with --remove-orphans only', async () => {
+    await stack.must(['run', '-d', '--no-deps', '--name', 'left', 'job', 'sleep', '1d']);
+    expect((await stack.run(['down', '-t', '1'])).stderr).toContain('Resource is still in use');
+    expect((await stack.ps()).filter(({ State }) => State === 'running').map(({ Name }) => Name)).toEqual(['left']);
+    expect((await stack.run(['exec', '-T', 'job', 'hostname'])).code).toBe(0);
+    await stack.must(['down', '-t', '1', '--remove-orphans']);
     expect(await stack.ps()).toEqual([]);
     expect(await filesOf('oneoff')).toEqual([]);
   });

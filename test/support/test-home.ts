@@ -67,7 +67,7 @@ const downAll = async (dir: string): Promise<void> => {
   const env = { HYPR_HOME: dir };
   const names = (await mustHypr(['ls', '-a', '-q'], { env })).split('\n').filter((name) => name !== '');
   for (const name of names) {
-    await hypr(['-p', name, 'down', '-v', '-t', '1'], { env });
+    await hypr(['-p', name, 'down', '-v', '-t', '1', '--remove-orphans'], { env });
   }
 };
 

@@ -30,7 +30,7 @@ export const stackRoutes = (host: Host): Routes => ({
   ),
   'DELETE /stacks/{name}': async ({ params, query, reply, signal }) => {
     const { name } = needStack(params.name ?? '');
-    const options = { ...DOWN_DEFAULTS, volumes: query.bool('volumes') };
+    const options = { ...DOWN_DEFAULTS, removeOrphans: true, volumes: query.bool('volumes') };
     await host.changeStack(name, (stack) => stack.down(undefined, options, () => {}, signal));
     reply.empty(204);
   },

@@ -188,7 +188,7 @@ const removeMachine = async (host: Host, detail: ReplicaDetail, volumes: boolean
     await verb(host, detail, 'rm', { stop: true, timeout: 0, volumes });
   }
   if (detail.standalone) {
-    await host.changeStack(detail.stack, (stack) => stack.down(undefined, { ...DOWN_DEFAULTS, timeout: 0 }, () => {}));
+    await host.changeStack(detail.stack, (stack) => stack.down(undefined, { ...DOWN_DEFAULTS, removeOrphans: true, timeout: 0 }, () => {}));
   }
 };
 

@@ -5,6 +5,7 @@ import { traced } from '../../../base/trace/trace.ts';
 import type { Image } from '../../../builder/model/types.ts';
 import type { EventBus } from '../../logs/bus.ts';
 import { newRun } from '../../logs/new-run.ts';
+import { hasMachine } from '../../model/lifecycle.ts';
 import type { DesiredStack } from '../../plan/desired.ts';
 import type { Operation, ReplicaTarget } from '../../plan/plan.ts';
 import { runPostStart, runPreStop } from '../../replica/hooks.ts';
@@ -71,6 +72,9 @@ const executeOperation = async ({ context, operation, bootTurn, signal }: Execut
     case 'create-network':
       return context.networks.create(needDesired(context).project, operation.network);
     case 'remove-network':
+      if (operation.toRecreate !== true) {
+        refuseUsed(context, operation.network);
+      }
       return context.networks.remove(operation.network);
     case 'create-volume':
       return context.volumes.create(needDesired(context).project, operation.volume, signal);
@@ -134,6 +138,15 @@ const needDesired = (context: OperationContext): DesiredStack => {
     throw new HyprError('HYPR_INTERNAL', 'this plan creates nothing');
   }
   return context.desired;
+};
+
+/** `down` leaves one-offs and orphans that run, and so the network they are on. */
+const refuseUsed = ({ replicas }: OperationContext, network: string): void => {
+  const isOn = ({ row }: Replica) => hasMachine(row.state) && row.spec.networks.some(({ key }) => key === network);
+  const users = [...replicas.values()].filter(isOn).map(({ row }) => row.name);
+  if (users.length > 0) {
+    throw new HyprError('NETWORK_IN_USE', `network ${network} has active endpoints: ${users.join(', ')}`);
+  }
 };
 
 const needReplica = (context: OperationContext, name: string): Replica => {

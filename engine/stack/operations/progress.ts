@@ -38,7 +38,8 @@ const wordsOf = (operation: Operation): readonly [string | undefined, string | u
 };
 
 /** What someone else uses stays, which is no failure of the command that would have removed it. */
-const inUse = (error: unknown): boolean => error instanceof HyprError && (error.code === 'VOLUME_IN_USE' || error.code === 'IMAGE_IN_USE');
+const inUse = (error: unknown): boolean =>
+  error instanceof HyprError && (error.code === 'VOLUME_IN_USE' || error.code === 'NETWORK_IN_USE' || error.code === 'IMAGE_IN_USE');
 
 /** Reports the start and the end of a node. */
 export const reportNode = async (

@@ -69,7 +69,8 @@ const DECLARED: readonly Declared[] = [
   // BuildKit after 0.13 gives what an archive holds the owner that is asked for, as hypr does.
   {
     id: 'the owner of an archive',
-    pattern: /^file [^:]*: docker (\S+ \d*) \d+:\d+ (.*) \| hypr \1 5:6 \2( user\.note=\w+)?$/,
+    pattern:
+      /^file [^:]*: docker (\S+ \d*) \d+:\d+ (.*) \| hypr \1 (?:5:6|65534:0|1000:1000|7:7) \2(?: security\.capability=\w+)?(?: user\.note=\w+)?$/,
     needs: /^ADD --chown/m,
   },
   // Only BuildKit after 0.13 has them without a syntax line, as hypr has.

@@ -65,6 +65,13 @@ describe('compose run', () => {
     expect(context.stdout.text).toBe(`${'f'.repeat(64)}\n`);
   });
 
+  test('prints the id of a detached one that runs, also where a hook of it failed', async () => {
+    const context = fakeContext();
+    context.fake.exitCode = 1;
+    expect(await run(context, 'compose run -d web')).toBe(1);
+    expect(context.stdout.text).toBe(`${'f'.repeat(64)}\n`);
+  });
+
   test.each([
     ['compose run nope', 'no such service: nope'],
     ['compose run -P -p 80 web', 'cannot be given together'],

@@ -326,6 +326,7 @@ export class FakeEngine {
           ...this.#exec({ service: options.service, args: options.args } as ExecOptions),
           id: 'f'.repeat(64),
           name: 'shop-web-run-1',
+          started: Promise.resolve(true),
         };
       },
       attach: async (options) => {

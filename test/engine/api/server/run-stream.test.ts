@@ -85,7 +85,7 @@ describe('the post_start hooks of a one-off', () => {
     expect(ran).toEqual(['first', 'second']);
     await stack.verb('kill', { replicas: ['job'], signal: 'SIGKILL' });
     await stack.reach('job', 'exited');
-    await stack.down();
+    await stack.down({ removeOrphans: true });
     follow(stack, { codes: { second: 4 }, after: '', workload: 0 });
     expect(await runWeb(stack, HOOKED, { detach: true })).toMatchObject({ errors: [expect.stringContaining('"second"')], exitCode: 1 });
     expect(stack.states()).toEqual({ job: 'running' });
@@ -101,8 +101,27 @@ describe('the pre_stop hooks of a one-off', () => {
     expect(ran).toEqual(['first', 'second']);
     await runWeb(stack, HOOKED, { detach: true, name: 'other' });
     ran.length = 0;
-    await stack.down();
+    await stack.down({ removeOrphans: true });
     expect(ran).toEqual(['last']);
+    expect(stack.states()).toEqual({});
+  });
+});
+
+describe('down without --remove-orphans', () => {
+  test('leaves one-offs, and the network of what runs', async () => {
+    const stack = openTestStack();
+    const project = shopOf(stack, { web: {} });
+    await stack.up(project);
+    await runWeb(stack, {}, { detach: true });
+    await stack.down({ volumes: true }, project);
+    expect(stack.states()).toEqual({ job: 'running' });
+    expect(stack.store.networks('shop').map(({ key }) => key)).toEqual(['default']);
+    await stack.verb('kill', { replicas: ['job'], signal: 'SIGKILL' });
+    await stack.reach('job', 'exited');
+    await stack.down({}, project);
+    expect(stack.states()).toEqual({ job: 'exited' });
+    expect(stack.store.networks('shop')).toEqual([]);
+    await stack.down({ removeOrphans: true }, project);
     expect(stack.states()).toEqual({});
   });
 });
