@@ -61,6 +61,8 @@ export type MachineMount =
       readonly file?: string;
       readonly subpath?: string;
       readonly seed: boolean;
+      /** The service sees a folder of the writable layer's disk that is kept equal with the share, both ways. Neither `file` nor `subpath`. */
+      readonly synced?: true;
     }
   | { readonly kind: 'tmpfs'; readonly target: string; readonly readOnly: boolean; readonly size?: number; readonly mode?: number };
 
@@ -203,7 +205,48 @@ export type GuestEvent =
   | { readonly type: 'workload-exited'; readonly exit: ProcessExit }
   | { readonly type: 'oom'; readonly pid: number }
   /** A program watches (inotify) the share of this tag, or something in it. */
-  | { readonly type: 'share-watched'; readonly share: string };
+  | { readonly type: 'share-watched'; readonly share: string }
+  | SyncedEvent;
+
+/** Of a synced folder. All of it is the guest's word: paths and reasons may hold anything. */
+export interface SyncedEvent {
+  readonly type: 'synced';
+  /** The tag. */
+  readonly share: string;
+  /**
+   * `state`: how it is, said to whoever begins to listen. `filling`, `filled`: before the workload may start. `conflict`: both sides had changed,
+   * and the guest's is at `path` now. `left`: `path` stays where it is. `full`: a disk is; `space`: it goes on. `ended`: with the machine, or, with
+   * a `reason`, before.
+   */
+  readonly news: SyncedNews;
+  /** From the folder; at most 4096 characters. */
+  readonly path?: string;
+  /** At most 200 characters. */
+  readonly reason?: string;
+  readonly state: SyncedState;
+}
+
+export type SyncedNews = 'state' | 'filling' | 'filled' | 'conflict' | 'left' | 'full' | 'space' | 'ended';
+
+/** Numbers since the machine started. */
+export interface SyncedState {
+  readonly filled: boolean;
+  /** Paths that are known. */
+  readonly files: number;
+  /** Paths that are not equal yet, or were not looked at. */
+  readonly waiting: number;
+  readonly conflicts: number;
+  readonly left: number;
+  /** Whose disk is. */
+  readonly full?: 'host' | 'guest';
+}
+
+export interface PowerOffOptions {
+  readonly stopSignal: number;
+  readonly graceMs: number;
+  /** How long synced folders may take for what the host does not have yet; what is left stays on the guest's disk for the next start. */
+  readonly flushMs?: number;
+}
 
 /** What was edited in a share outside of the machine. Paths from the share, in UTF-8; all of it together at most 16 KB. */
 export interface ShareEdits {
@@ -292,9 +335,14 @@ export interface GuestClient extends AsyncDisposable {
   stats(signal?: AbortSignal): Promise<GuestStats>;
   /** Tells the programs that watch a share what was edited, and has the kernel ask for it anew. Throws GUEST_REFUSED. */
   tellEdits(edits: ShareEdits, signal?: AbortSignal): Promise<void>;
+  /**
+   * Waits until synced folders are equal with the host's, however long that takes; after `prepare` that is their filling, before which no
+   * workload starts. Throws GUEST_REFUSED where a disk is full, or a folder is not kept equal any more.
+   */
+  settle(signal?: AbortSignal): Promise<void>;
   events(): AsyncIterable<GuestEvent>;
   /** Stops the workload (stopSignal, then SIGKILL after graceMs), syncs, unmounts, powers off. Closes the channel. */
-  powerOff(options: { stopSignal: number; graceMs: number }, signal?: AbortSignal): Promise<ProcessExit | undefined>;
+  powerOff(options: PowerOffOptions, signal?: AbortSignal): Promise<ProcessExit | undefined>;
   /** sync(2) in the guest. */
   sync(signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;

@@ -26,6 +26,7 @@ import type {
   MemberOptions,
   NameTable,
   NicConfig,
+  PowerOffOptions,
   ProcessExit,
   ProcessSpec,
   RelayPlace,
@@ -46,7 +47,12 @@ import { Requests } from './requests.ts';
 export { GuestExecError } from './process-channel.ts';
 
 /** Deadlines in milliseconds of requests that may take longer than others. */
-const DEADLINE = { start: 90_000, prepare: 180_000, powerOff: 30_000, nics: 60_000, edits: 60_000, lastSignal: 2_000, relay: 2 ** 31 - 1 };
+const LONGEST = 2 ** 31 - 1;
+const DEADLINE = {
+  ...{ start: 90_000, prepare: 180_000, powerOff: 30_000, nics: 60_000, edits: 60_000, lastSignal: 2_000 },
+  // The caller's signal ends these.
+  ...{ relay: LONGEST, settle: LONGEST },
+};
 const { SIGKILL } = constants.signals;
 
 /**
@@ -268,9 +274,13 @@ class Client implements GuestClient {
     await this.#requests.ask({ opcode: OPCODE.sync, what: 'syncing the disks of the guest', ms: DEADLINE.prepare, signal });
   }
 
-  async powerOff(options: { stopSignal: number; graceMs: number }, signal?: AbortSignal): Promise<ProcessExit | undefined> {
-    const body = encodeSimple({ signal: options.stopSignal, grace: options.graceMs });
-    const ms = options.graceMs + DEADLINE.powerOff;
+  async settle(signal?: AbortSignal): Promise<void> {
+    await this.#requests.ask({ opcode: OPCODE.settle, what: 'making synced folders equal', ms: DEADLINE.settle, signal });
+  }
+
+  async powerOff(options: PowerOffOptions, signal?: AbortSignal): Promise<ProcessExit | undefined> {
+    const body = encodeSimple({ signal: options.stopSignal, grace: options.graceMs, flush: options.flushMs });
+    const ms = options.graceMs + (options.flushMs ?? 0) + DEADLINE.powerOff;
     return readExit(await this.#requests.ask({ opcode: OPCODE.powerOff, body, what: 'the end of the guest', ms, signal }));
   }
 

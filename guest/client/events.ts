@@ -1,7 +1,7 @@
 import { AsyncQueue } from '../../base/queue.ts';
 import type { Fields } from '../protocol/protocol.ts';
-import { EVENT, TAG } from '../protocol/tags.ts';
-import type { GuestEvent } from '../types.ts';
+import { EVENT, SYNCED_NEWS, TAG } from '../protocol/tags.ts';
+import type { GuestEvent, SyncedEvent, SyncedNews } from '../types.ts';
 import { readExit } from './process-channel.ts';
 
 const MAX_WAITING = 1000;
@@ -21,10 +21,41 @@ export const readEvent = (fields: Fields): GuestEvent | undefined => {
       return { type: 'not-listening', ...readPort(fields) };
     case EVENT.shareWatched:
       return { type: 'share-watched', share: fields.text(TAG.event.share) ?? '' };
+    case EVENT.synced:
+      return readSynced(fields);
     default:
       return undefined;
   }
 };
+
+const NEWS = Object.keys(SYNCED_NEWS) as SyncedNews[];
+const MOST = { path: 4096, reason: 200 };
+
+const readSynced = (fields: Fields): SyncedEvent | undefined => {
+  const news = NEWS.find((name) => SYNCED_NEWS[name] === fields.int(TAG.event.news));
+  const path = fields.text(TAG.event.path)?.slice(0, MOST.path);
+  const reason = fields.text(TAG.event.reason)?.slice(0, MOST.reason);
+  const full = FULL[fields.int(TAG.event.full) ?? 0];
+  return (
+    news && {
+      type: 'synced',
+      share: fields.text(TAG.event.share) ?? '',
+      news,
+      ...(path ? { path } : {}),
+      ...(reason ? { reason } : {}),
+      state: {
+        filled: fields.int(TAG.event.filled) === 1,
+        files: fields.int(TAG.event.files) ?? 0,
+        waiting: fields.int(TAG.event.waiting) ?? 0,
+        conflicts: fields.int(TAG.event.conflicts) ?? 0,
+        left: fields.int(TAG.event.left) ?? 0,
+        ...(full === undefined ? {} : { full }),
+      },
+    }
+  );
+};
+
+const FULL = [undefined, 'host', 'guest'] as const;
 
 const readPort = (fields: Fields) => ({
   port: (fields.int(TAG.event.port) ?? 0) & 0xffff,

@@ -75,6 +75,7 @@ const encodeMount = (mount: MachineMount): Buffer[] => {
     intField(TAG.mount.seed, mount.seed),
     ...(mount.kind === 'disk' && mount.image === true ? [intField(TAG.mount.image, true)] : []),
     ...(mount.kind === 'share' ? optional(mount.file, (file) => textField(TAG.mount.file, file)) : []),
+    ...(mount.kind === 'share' && mount.synced === true ? [intField(TAG.mount.synced, true)] : []),
   ];
 };
 
@@ -195,6 +196,7 @@ export const encodeSimple = (request: {
   rows?: number;
   clock?: number;
   grace?: number;
+  flush?: number | undefined;
   flag?: boolean;
   path?: string;
   port?: number;
@@ -211,6 +213,7 @@ export const encodeSimple = (request: {
     ...optional(request.rows, (value) => intField(TAG.simple.rows, value)),
     ...optional(request.clock, (value) => intField(TAG.simple.clock, Math.floor(value))),
     ...optional(request.grace, (value) => intField(TAG.simple.grace, Math.max(0, Math.floor(value)))),
+    ...optional(request.flush, (value) => intField(TAG.simple.flush, Math.max(0, Math.floor(value)))),
     ...optional(request.flag, (value) => intField(TAG.simple.flag, value)),
     ...optional(request.path, (value) => textField(TAG.simple.path, value)),
     ...optional(request.port, (value) => intField(TAG.simple.port, value)),

@@ -56,6 +56,7 @@ export const OPCODE = {
   member: 28,
   endMember: 29,
   edits: 30,
+  settle: 31,
 } as const;
 
 export const STATUS = {
@@ -92,6 +93,18 @@ export const EVENT = {
   listening: 3,
   notListening: 4,
   shareWatched: 5,
+  synced: 6,
+} as const;
+
+export const SYNCED_NEWS = {
+  state: 1,
+  filling: 2,
+  filled: 3,
+  conflict: 4,
+  left: 5,
+  full: 6,
+  space: 7,
+  ended: 8,
 } as const;
 
 export const MOUNT = {
@@ -140,6 +153,7 @@ export const TAG = {
     mode: 8,
     file: 9,
     image: 10,
+    synced: 11,
   },
   nic: {
     mac: 1,
@@ -228,6 +242,7 @@ export const TAG = {
     gid: 12,
     count: 13,
     target: 14,
+    flush: 15,
   },
   answer: {
     text: 1,
@@ -256,6 +271,15 @@ export const TAG = {
     udp: 4,
     address: 5,
     share: 6,
+    news: 7,
+    path: 8,
+    reason: 9,
+    files: 20,
+    waiting: 21,
+    conflicts: 22,
+    left: 23,
+    full: 24,
+    filled: 25,
   },
   edits: {
     share: 1,

@@ -37,6 +37,43 @@ afterAll(async () => {
 
 const shell = (script: string, more: Parameters<typeof processSpec>[1] = {}) => client.spawn(processSpec(['sh', '-c', script], more));
 
+describe('synced folders', () => {
+  it('are equal at once where there are none', async () => {
+    await client.settle();
+  });
+
+  it.each([
+    { kind: 'share', tag: 's', target: '/s', readOnly: false, seed: false, synced: true, file: 'f' },
+    { kind: 'share', tag: 's', target: '/s', readOnly: false, seed: false, synced: true, subpath: 'f' },
+  ] as const)('are folders as a whole: %o is refused', async (mount) => {
+    const other = await startHostAgent();
+    const guest = await connectGuest(other.socket, { timeout: 5000 });
+    try {
+      const refusal = await guest.prepare(machineConfig({ mounts: [mount] })).catch((error: unknown) => error);
+      expect(refusalReason(refusal)).toBe('malformed');
+    } finally {
+      await guest.close();
+      await other.stop();
+    }
+  });
+
+  it('that nobody can keep equal let no workload start', async () => {
+    const other = await startHostAgent();
+    const guest = await connectGuest(other.socket, { timeout: 5000 });
+    try {
+      // There are no shares here: the process that is to keep it equal ends.
+      await guest.prepare(
+        machineConfig({ mounts: [{ kind: 'share', tag: 's', target: '/s', readOnly: false, seed: false, synced: true }] }),
+      );
+      expect(refusalReason(await guest.settle().catch((error: unknown) => error))).toBe('mount');
+      expect(refusalReason(await guest.startWorkload(processSpec(['true'])).catch((error: unknown) => error))).toBe('outOfTurn');
+    } finally {
+      await guest.close();
+      await other.stop();
+    }
+  });
+});
+
 describe('a relay', () => {
   it('carries connections both ways, half-closed ones and ones that are not read', async () => {
     const port = await freePort();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { mustRun, runProgram } from '../../base/host/process.ts';
-import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeSimple } from '../../guest/protocol/encode.ts';
+import { encodeEdits, encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeSimple } from '../../guest/protocol/encode.ts';
 import { encodeFrame, encodeHello } from '../../guest/protocol/protocol.ts';
 import { FLAG_MORE, FRAME } from '../../guest/protocol/tags.ts';
 import { randomNumbers, SEED, times } from '../support/seed.ts';
@@ -21,6 +21,7 @@ const PARSERS = [
   'fs/tar_header.c',
   'dns/dns_message.c',
   'requests/decode.c',
+  'requests/edits.c',
   'requests/machine_config.c',
   'requests/process_spec.c',
   'requests/simple_request.c',
@@ -45,6 +46,7 @@ const seeds = (): Array<[number, Buffer]> => {
       mounts: [
         { kind: 'disk', disk: 'vol0', target: '/data', readOnly: false, subpath: 'a/b', seed: true },
         { kind: 'share', tag: 'share1', target: '/f', readOnly: true, file: 'f', seed: false },
+        { kind: 'share', tag: 'share2', target: '/g', readOnly: false, seed: false, synced: true },
         { kind: 'tmpfs', target: '/run', readOnly: false, size: 1, mode: 0o755 },
       ],
       nics: [
@@ -105,6 +107,8 @@ const seeds = (): Array<[number, Buffer]> => {
     [PARSER.config, mounted],
     [PARSER.config, encodeNames({ a: ['1.2.3.4'] })],
     [PARSER.config, encodeFiles([{ path: '/x', content: Buffer.alloc(9), mode: 1, uid: 1, gid: 1 }])],
+    [PARSER.config, encodeEdits({ share: 'share0', written: ['a/b'], appeared: ['c'], gone: ['d', ''], folders: [''] })],
+    [PARSER.config, encodeSimple({ signal: 9, grace: 1, flush: 60_000 })],
     [PARSER.config, encodeSimple({ channel: 1, signal: 9, path: '/x', flag: true })],
     [PARSER.tar, header],
     [PARSER.tar, Buffer.from('30 mtime=1700000000.123456789\n13 path=a/b\n19 SCHILY.xattr.a=b\n12 size=99\n')],

@@ -10,6 +10,7 @@
 #include "dns/dns_message.h"
 #include "fs/tar_header.h"
 #include "lib/wire.h"
+#include "requests/edits.h"
 #include "requests/machine_config.h"
 #include "requests/process_spec.h"
 #include "requests/simple_request.h"
@@ -24,8 +25,14 @@ static void decode_requests(const uint8_t *bytes, size_t length) {
   struct machine_config machine = {0};
   struct process_spec process = {0};
   struct simple_request simple = {0};
+  struct edits edits = {0};
   if (decode_machine(&arena, (struct fields){bytes, bytes + length}, &machine) == NULL) {
     touch(machine.hostname), touch(machine.root_disk);
+    for (size_t i = 0; i < machine.mount_count; i++) {
+      if (machine.mounts[i].synced && (machine.mounts[i].source == NULL || machine.mounts[i].file != NULL || machine.mounts[i].subpath != NULL)) {
+        abort();
+      }
+    }
     for (size_t i = 0; i < machine.name_count; i++) {
       touch(machine.names[i].name);
       for (size_t k = 0; k < machine.names[i].count; k++) {
@@ -53,6 +60,17 @@ static void decode_requests(const uint8_t *bytes, size_t length) {
   arena.failed = false;
   if (decode_simple(&arena, (struct fields){bytes, bytes + length}, &simple) == NULL) {
     touch(simple.path);
+  }
+  arena_free(&arena);
+  arena.failed = false;
+  if (decode_edits(&arena, (struct fields){bytes, bytes + length}, &edits) == NULL) {
+    const struct strings *lists[] = {&edits.written, &edits.appeared, &edits.gone, &edits.folders};
+    touch(edits.share);
+    for (size_t i = 0; i < 4; i++) {
+      for (size_t k = 0; k < lists[i]->count; k++) {
+        touch(lists[i]->items[k]);
+      }
+    }
   }
   arena_free(&arena);
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -78,6 +79,36 @@ static int put(const char *path, const char *text) {
     return printf("%s\n", strerror(errno)) < 0 ? 2 : 1;
   }
   return 0;
+}
+
+/* So many files in folders of a hundred. */
+static int many(const char *place, long count) {
+  char path[4096];
+  int result = mkdir(place, 0755);
+  for (long i = 0; result == 0 && i < count; i++) {
+    snprintf(path, sizeof path, "%s/%ld", place, i / 100);
+    result = i % 100 == 0 ? mkdir(path, 0755) : 0;
+    snprintf(path, sizeof path, "%s/%ld/%ld", place, i / 100, i);
+    FILE *file = fopen(path, "w");
+    result = result != 0 || file == NULL || fprintf(file, "file %ld", i) < 0 || fclose(file) != 0;
+  }
+  return result;
+}
+
+/* Prints the names of what changes in a folder. */
+static int watch_folder(const char *path) {
+  static char bytes[4096] __attribute__((aligned(8)));
+  int events = inotify_init();
+  if (inotify_add_watch(events, path, IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_CLOSE_WRITE | IN_MOVED_FROM) < 0 || puts("ready") < 0) {
+    return 1;
+  }
+  fflush(stdout);
+  for (ssize_t n; (n = read(events, bytes, sizeof bytes)) > 0; fflush(stdout)) {
+    for (char *at = bytes; at < bytes + n; at += sizeof(struct inotify_event) + ((struct inotify_event *)at)->len) {
+      puts(((struct inotify_event *)at)->name);
+    }
+  }
+  return 1;
 }
 
 static int flood(long bytes) {
@@ -166,6 +197,9 @@ int main(int argc, char **argv) {
   if (IS("stat")) return describe(a);
   if (IS("put")) return put(a, b);
   if (IS("rm")) return remove(a) != 0;
+  if (IS("many")) return many(a, atol(b));
+  if (IS("watch")) return watch_folder(a);
+  if (IS("mv")) return rename(a, b) != 0;
   if (IS("mkdir")) return mkdir(a, 0755) != 0;
   if (IS("link")) return link(a, b) != 0;
   if (IS("flood")) return flood(atol(a));

@@ -19,6 +19,7 @@
 #include "lib/host_test.h"
 #include "lib/loop.h"
 #include "link/host_link.h"
+#include "process/mirrors.h"
 #include "process/process_end.h"
 
 /* ---- frames ---- */
@@ -102,6 +103,7 @@ static void on_frame(const struct frame *frame) {
 
 static void on_session(bool connected) {
   assembly_reset();
+  mirrors_session();
   if (!connected) {
     procs_detach();
     watch_ports(false);

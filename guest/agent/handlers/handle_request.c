@@ -14,6 +14,7 @@
 #include "lib/member.h"
 #include "link/host_link.h"
 #include "process/members.h"
+#include "process/mirrors.h"
 #include "process/process.h"
 #include "devices/net.h"
 #include "setup/prepare.h"
@@ -56,12 +57,23 @@ static void handle_edits(const struct request *request) {
   struct arena arena = {0};
   struct edits edits = {0};
   const char *error = decode_edits(&arena, request->list, &edits);
-  if (error == NULL) {
+  if (error == NULL && mirrors_have(edits.share)) {
+    mirrors_edits(edits.share, request->list);
+    request_done(request);
+  } else if (error == NULL) {
     job_start(request->channel, 0, tell_edits, &edits, NULL);
   } else {
     request_refuse(request, REASON_MALFORMED, error);
   }
   arena_free(&arena);
+}
+
+static void handle_watch(const struct request *request, const struct simple_request *simple) {
+  watch_ports(simple->flag), watch_shares(simple->flag);
+  request_done(request);
+  if (simple->flag) {
+    mirrors_tell();
+  }
 }
 
 static void handle_clock(const struct request *request, const struct simple_request *simple) {
@@ -112,10 +124,11 @@ static void handle_simple(const struct request *request) {
     case OP_RESIZE: handle_resize(request, &simple); break;
     case OP_CLOCK: handle_clock(request, &simple); break;
     case OP_STATS: handle_stats(request); break;
-    case OP_WATCH: watch_ports(simple.flag), watch_shares(simple.flag), request_done(request); break;
+    case OP_WATCH: handle_watch(request, &simple); break;
+    case OP_SETTLE: mirrors_settle(request->channel); break;
     case OP_MEMBER:
     case OP_END_MEMBER: handle_member(request, &simple); break;
-    case OP_POWER_OFF: power_off(request->channel, (int)(simple.signal & 127), simple.grace); break;
+    case OP_POWER_OFF: power_off(request->channel, (int)(simple.signal & 127), simple.grace, simple.flush); break;
     default: handle_transfer(request, &simple);
   }
   arena_free(&arena);

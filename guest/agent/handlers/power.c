@@ -19,15 +19,17 @@
 #include "link/host_link.h"
 #include "process/launcher.h"
 #include "process/members.h"
+#include "process/mirrors.h"
 #include "process/process_end.h"
 
 /* The answer means that all disks are at rest: the host ends the machine then. So it is not given earlier, and if that takes
  * too long the host's own deadline is over first. */
-enum { KILL_WAIT_MS = 5000, FLUSH_WAIT_MS = 5000, UNMOUNT_WAIT_MS = 60000 };
-enum phase { ON, STOPPING, KILLING, FLUSHING, UNMOUNTING, OFF };
+enum { KILL_WAIT_MS = 5000, FLUSH_WAIT_MS = 5000, UNMOUNT_WAIT_MS = 60000, SYNC_WAIT_MS = 10000, SYNC_END_MS = 5000, MOST_SYNC_MS = 3600000 };
+enum phase { ON, STOPPING, KILLING, FLUSHING, SYNCING, UNMOUNTING, OFF };
 
 static enum phase phase = ON;
 static uint32_t answer_to;
+static uint64_t sync_ms;
 static struct timer timer;
 static struct proc *unmounting;
 static bool unmounted, at_rest;
@@ -130,12 +132,13 @@ static void answer(void) {
 
 static void on_timer(struct timer *t) { (void)t; }
 
-void power_off(uint32_t channel, int stop_signal, uint64_t grace_ms) {
+void power_off(uint32_t channel, int stop_signal, uint64_t grace_ms, uint64_t flush_ms) {
   answer_to = channel;
   timer.fn = on_timer;
   if (phase != ON && phase != STOPPING) {
     return;
   }
+  sync_ms = flush_ms == 0 ? SYNC_WAIT_MS : flush_ms < MOST_SYNC_MS ? flush_ms : MOST_SYNC_MS;
   set_phase(STOPPING, grace_ms);
   if (!running()) {
     return;
@@ -159,6 +162,13 @@ void power_step(void) {
   }
   /* Without a host nobody will ever take the output. */
   if (phase == FLUSHING && (procs_drained() || !link_connected() || expired()) && (!end_transfers() || expired())) {
+    set_phase(SYNCING, sync_ms + SYNC_END_MS);
+    mirrors_end(sync_ms);
+  }
+  if (phase == SYNCING && mirrors_running() && expired()) {
+    mirrors_kill();
+  }
+  if (phase == SYNCING && (!mirrors_running() || now_ms() >= timer.at + SYNC_END_MS)) {
     set_phase(UNMOUNTING, UNMOUNT_WAIT_MS);
     if (workload != NULL) {
       /* Its mount namespace holds every mount: the disks would stay in use whatever is unmounted here. */

@@ -10,6 +10,7 @@
 #include "lib/member.h"
 #include "link/host_link.h"
 #include "process/launcher.h"
+#include "process/mirrors.h"
 #include "process/process.h"
 #include "devices/net.h"
 #include "setup/prepare.h"
@@ -41,6 +42,9 @@ static void finish_preparing(uint32_t channel, uint16_t reason, const char *erro
     dns_set_names(machine.names, machine.name_count);
     dns_configure(&machine.search, &machine.upstreams);
     error = dns_start(), reason = REASON_MACHINE;
+  }
+  if (error == NULL) {
+    error = mirrors_start(machine.mounts, machine.mount_count), reason = REASON_RESOURCES;
   }
   machine_set_state(error == NULL ? STATE_PREPARED : STATE_WAITING);
   if (machine.read_only) {

@@ -5,6 +5,7 @@
 #include <termios.h>
 
 #include "handlers/machine_state.h"
+#include "process/mirrors.h"
 #include "process/process_end.h"
 #include "process/stuck_start.h"
 
@@ -15,6 +16,9 @@ static const char *out_of_turn(bool is_workload) {
   unsigned state = machine_state();
   if (state == STATE_WAITING) {
     return "the machine is not prepared";
+  }
+  if (is_workload && mirrors_unready() != NULL) {
+    return mirrors_unready();
   }
   if (is_workload) {
     return workload != NULL || state != STATE_PREPARED ? "the workload was started already" : NULL;

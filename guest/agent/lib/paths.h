@@ -8,6 +8,8 @@
 #define PRIVATE "/kestrel"
 /* The writable layers, on the disk (or the tmpfs) of the upper layer. */
 #define LAYERS PRIVATE "/layers"
+/* What is kept equal with folders of the host (sync/mirror.h), by the tag of the share: `tree`, and `place` for what is not complete. */
+#define SYNCED LAYERS "/sync"
 /* The image, read-only. */
 #define LOWER PRIVATE "/lower"
 /* Unix sockets that a relay listens on and that a step can mount. */

@@ -10,6 +10,7 @@
 #include "link/host_link.h"
 #include "process/launcher.h"
 #include "process/members.h"
+#include "process/mirrors.h"
 #include "process/oom.h"
 
 enum { DRAIN_MS = 500 };
@@ -81,6 +82,7 @@ void procs_reap(void) {
   while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
     launcher_gone(pid);
     member_gone(pid);
+    mirror_gone(pid);
     for (struct proc *p = procs; p != NULL; p = p->next) {
       if (p->pid == pid && !p->exited) {
         on_exit_of(p, status);

@@ -20,9 +20,13 @@ static bool decode_mount(struct arena *arena, struct fields list, struct mount_c
       case TAG_MOUNT_SIZE: ok = field_int(&f, &out->size); break;
       case TAG_MOUNT_MODE: ok = read_u32(&f, &out->mode), out->has_mode = true; break;
       case TAG_MOUNT_FILE: ok = read_text(arena, &f, &out->file); break;
+      case TAG_MOUNT_SYNCED: ok = read_flag(&f, &out->synced); break;
     }
   }
   out->kind = kind;
+  if (out->synced && (kind != MOUNT_SHARE || out->file != NULL || out->subpath != NULL)) {
+    return false;
+  }
   return ok && fields_ok(&list) && kind != 0 && out->target != NULL && (kind == MOUNT_TMPFS || out->source != NULL);
 }
 

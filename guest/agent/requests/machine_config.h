@@ -10,7 +10,7 @@ struct mount_config {
   /* MOUNT_DISK, MOUNT_SHARE or MOUNT_TMPFS. */
   uint32_t kind;
   const char *source, *target, *subpath, *file;
-  bool read_only, seed, image, has_mode;
+  bool read_only, seed, image, has_mode, synced;
   uint64_t size;
   uint32_t mode;
 };

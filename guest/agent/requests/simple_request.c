@@ -13,6 +13,7 @@ const char *decode_simple(struct arena *arena, struct fields list, struct simple
       case TAG_SIMPLE_ROWS: ok = field_int(&f, &out->rows); break;
       case TAG_SIMPLE_CLOCK: ok = field_int(&f, &out->clock); break;
       case TAG_SIMPLE_GRACE: ok = field_int(&f, &out->grace); break;
+      case TAG_SIMPLE_FLUSH: ok = field_int(&f, &out->flush); break;
       case TAG_SIMPLE_FLAG: ok = read_flag(&f, &out->flag); break;
       case TAG_SIMPLE_PATH: ok = read_text(arena, &f, &out->path); break;
       case TAG_SIMPLE_TARGET: ok = read_text(arena, &f, &out->target); break;

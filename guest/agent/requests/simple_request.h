@@ -6,7 +6,7 @@
 #include "lib/wire.h"
 
 struct simple_request {
-  uint64_t channel, signal, columns, rows, clock, grace;
+  uint64_t channel, signal, columns, rows, clock, grace, flush;
   uint32_t port, mode, uid, gid, count;
   bool flag;
   const char *path, *target;

@@ -105,16 +105,41 @@ static int mount_private(const struct mount_config *m, char *out, size_t size) {
   return 0;
 }
 
+/* The folder that the service sees in the share's place. One that was not there holds nothing that was ever equal. */
+static int open_synced(const struct mount_config *m, const char *mounted) {
+  char place[4096], tree[4096];
+  struct stat host;
+  int length = snprintf(place, sizeof place, SYNCED "/%s/place", m->source);
+  snprintf(tree, sizeof tree, SYNCED "/%s/tree", m->source);
+  int fd = -1;
+  if (length < (int)sizeof place - 8 && make_dirs(place, 0700) == 0 && stat(mounted, &host) == 0) {
+    bool is_new = mkdir(tree, 0700) == 0;
+    strcat(place, "/state");
+    if (is_new) {
+      unlink(place);
+    }
+    fd = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  }
+  if (fd < 0 || fchown(fd, host.st_uid, host.st_gid) != 0 || fchmod(fd, host.st_mode & 07777) != 0) {
+    int error = errno;
+    if (fd >= 0) {
+      close(fd);
+    }
+    return fail(REASON_MOUNT, "the synced folder for %s: %s", m->target, strerror(error));
+  }
+  return fd;
+}
+
 static int mount_volume(int root, const struct mount_config *m) {
   char mounted[4096];
   if (mount_private(m, mounted, sizeof mounted) != 0) {
     return -1;
   }
-  int source = open_source(m, mounted);
+  int source = m->synced ? open_synced(m, mounted) : open_source(m, mounted);
   if (source < 0) {
     return -1;
   }
-  int result = m->seed && m->file == NULL && is_empty(source) ? seed_volume(root, m->target, source) : 0;
+  int result = m->seed && !m->synced && m->file == NULL && is_empty(source) ? seed_volume(root, m->target, source) : 0;
   result = result == 0 ? bind_at(root, m->target, m->read_only, source) : result;
   close(source);
   return result;

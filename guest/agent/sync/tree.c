@@ -68,6 +68,8 @@ struct node *tree_child(struct node *folder, const char *name, bool make) {
   return node;
 }
 
+size_t tree_count(void) { return node_count; }
+
 void tree_drop(struct node *node) {
   struct node **at = &buckets[hash_of(node->parent, node->name) % bucket_count];
   while (*at != node) {

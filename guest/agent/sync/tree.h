@@ -3,6 +3,7 @@
 #define TREE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "sync/stamp.h"
@@ -28,6 +29,8 @@ struct node {
 struct node *tree_root(void);
 /* The path of this name in a folder, made if it is not there; NULL without memory, or for a name that is none. */
 struct node *tree_child(struct node *folder, const char *name, bool make);
+/* Paths that are known, without the root. */
+size_t tree_count(void);
 /* Takes a path away that has no children and waits in no queue. */
 void tree_drop(struct node *node);
 /* The path from the root, without a slash at its beginning; false where it is longer than `size`. */

@@ -11,6 +11,7 @@ import type {
   NameTable,
   NicConfig,
   OutputChunk,
+  PowerOffOptions,
   ProcessExit,
   ProcessSpec,
   ResolverConfig,
@@ -150,9 +151,11 @@ export class FakeGuest {
   readonly behaviour: Behaviour;
   readonly pushed: NameTable[] = [];
   readonly plugged: Array<{ readonly nics: readonly NicConfig[]; readonly upstreams: readonly string[] }> = [];
-  readonly powerOffs: Array<{ stopSignal: number; graceMs: number }> = [];
+  readonly powerOffs: PowerOffOptions[] = [];
   readonly clocks: number[] = [];
   readonly edits: ShareEdits[] = [];
+  /** How often it was asked to make synced folders equal. */
+  settles = 0;
   /** Connections into it: the far ends. */
   readonly dialled: Array<{ port: number; far: Duplex }> = [];
   readonly probes: ProcessSpec[] = [];
@@ -281,7 +284,7 @@ export class FakeGuest {
     this.#backlog.push(...process.unkept());
   }
 
-  async shutDown(options: { stopSignal: number; graceMs: number }): Promise<ProcessExit | undefined> {
+  async shutDown(options: PowerOffOptions): Promise<ProcessExit | undefined> {
     this.powerOffs.push(options);
     if (this.isRunning) {
       const ended = new Promise<ProcessExit>((resolve) => {
@@ -402,6 +405,11 @@ export class FakeClient implements GuestClient {
     this.#guest.clocks.push(now);
   }
 
+  async settle(signal?: AbortSignal): Promise<void> {
+    await this.#answer(undefined, signal);
+    this.#guest.settles++;
+  }
+
   async tellEdits(edits: ShareEdits): Promise<void> {
     await this.#answer();
     this.#guest.edits.push(edits);
@@ -459,7 +467,7 @@ export class FakeClient implements GuestClient {
     }
   }
 
-  async powerOff(options: { stopSignal: number; graceMs: number }, signal?: AbortSignal): Promise<ProcessExit | undefined> {
+  async powerOff(options: PowerOffOptions, signal?: AbortSignal): Promise<ProcessExit | undefined> {
     await this.#answer(undefined, signal);
     return this.#guest.shutDown(options);
   }

@@ -6,8 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { connectGuest } from '../../../guest/client/client.ts';
-import { encodeFrame, intField, MAGIC, MAX_FROM_GUEST, textField } from '../../../guest/protocol/protocol.ts';
-import { FRAME, NONCE_SIZE } from '../../../guest/protocol/tags.ts';
+import { readEvent } from '../../../guest/client/events.ts';
+import { encodeFrame, intField, MAGIC, MAX_FROM_GUEST, readFields, textField } from '../../../guest/protocol/protocol.ts';
+import { EVENT, FRAME, NONCE_SIZE, SYNCED_NEWS, TAG } from '../../../guest/protocol/tags.ts';
 import type { GuestClient } from '../../../guest/types.ts';
 import { randomNumbers, SEED, times } from '../../support/seed.ts';
 import { processSpec } from '../host-agent.ts';
@@ -117,6 +118,32 @@ describe('[attack] an agent that lies', () => {
         `HYPR_TEST_SEED=${SEED}, round ${round}`,
       ).toEqual([]);
     }
+  });
+
+  it('says of a synced folder no more than fits, and nothing of a kind that there is not', () => {
+    const event = (news: number, path: string) =>
+      readEvent(
+        readFields(
+          Buffer.concat([
+            intField(TAG.event.kind, EVENT.synced),
+            intField(TAG.event.news, news),
+            textField(TAG.event.share, 'share0'),
+            textField(TAG.event.path, path),
+            textField(TAG.event.reason, 'r'.repeat(20_000)),
+            intField(TAG.event.full, 77),
+            intField(TAG.event.files, 5),
+          ]),
+        ),
+      );
+    expect(event(SYNCED_NEWS.left, '../'.repeat(15_000))).toEqual({
+      type: 'synced',
+      share: 'share0',
+      news: 'left',
+      path: '../'.repeat(15_000).slice(0, 4096),
+      reason: 'r'.repeat(200),
+      state: { filled: false, files: 5, waiting: 0, conflicts: 0, left: 0 },
+    });
+    expect(event(99, 'x')).toBeUndefined();
   });
 
   it('by never answering makes nobody wait longer than they wanted', async () => {
