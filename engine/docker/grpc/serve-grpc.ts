@@ -1,4 +1,4 @@
-import http2, { type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from 'node:http2';
+import http2, { type Http2ServerRequest, type Http2ServerResponse, type Http2Session, type ServerHttp2Session } from 'node:http2';
 import { Code } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { HyprError, isErrno } from '../../../base/errors.ts';
@@ -17,6 +17,8 @@ const MOST_CONNECTIONS = 64;
 const MOST_BYTES = 4 << 20;
 /** A connection without a call for so long is closed. */
 const SILENT_MS = 5 * 60_000;
+/** One that has made no call with the token by then is cut: anybody on this host can connect. */
+const STRANGER_MS = 30_000;
 const SETTINGS = { maxConcurrentStreams: 100, maxHeaderListSize: 16 << 10 };
 
 /**
@@ -25,7 +27,7 @@ const SETTINGS = { maxConcurrentStreams: 100, maxHeaderListSize: 16 << 10 };
  */
 export const serveGrpc = async (
   routes: Routes,
-  { port, token }: { readonly port: number; readonly token: string },
+  { port, token, strangerMs = STRANGER_MS }: { readonly port: number; readonly token: string; readonly strangerMs?: number },
   supervisors: Supervisors = supervisorsOfHome,
 ): Promise<LoopbackServer> => {
   const home = connectNodeAdapter({
@@ -34,21 +36,15 @@ export const serveGrpc = async (
     connect: false,
     readMaxBytes: MOST_BYTES,
   });
+  const connections = new Connections(strangerMs);
   const server = http2.createServer({ settings: SETTINGS }, (request, response) => {
     request.on('error', () => {});
     response.on('error', () => {});
-    answer(request, response, { token, home, supervisors });
-  });
-  const sessions = new Set<ServerHttp2Session>();
-  server.on('session', (session) => {
-    if (sessions.size >= MOST_CONNECTIONS) {
-      session.destroy();
-      return;
+    if (answer(request, response, { token, home, supervisors })) {
+      connections.trust(request.stream.session);
     }
-    sessions.add(session);
-    session.on('error', () => {}).once('close', () => sessions.delete(session));
-    session.setTimeout(SILENT_MS, () => session.close());
   });
+  server.on('session', (session) => connections.add(session));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
       reject(
@@ -62,9 +58,7 @@ export const serveGrpc = async (
     port: typeof address === 'object' && address !== null ? address.port : port,
     close: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const session of sessions) {
-        session.destroy();
-      }
+      connections.cut();
       await closed;
     },
   };
@@ -76,16 +70,62 @@ interface Answering {
   readonly home: (request: Http2ServerRequest, response: Http2ServerResponse) => void;
 }
 
-const answer = (request: Http2ServerRequest, response: Http2ServerResponse, { token, home, supervisors }: Answering): void => {
+/** The connections there are; strangers are those that have shown no token, and make room for others. */
+class Connections {
+  /** With the end of a stranger's time. The oldest comes first. */
+  readonly #all = new Map<ServerHttp2Session, NodeJS.Timeout | undefined>();
+
+  constructor(private readonly strangerMs: number) {}
+
+  add(session: ServerHttp2Session): void {
+    session.on('error', () => {});
+    if (this.#all.size >= MOST_CONNECTIONS) {
+      const [stranger] = [...this.#all].find(([, time]) => time !== undefined) ?? [session];
+      stranger.destroy();
+    }
+    if (session.destroyed) {
+      return;
+    }
+    this.#all.set(
+      session,
+      setTimeout(() => session.destroy(), this.strangerMs),
+    );
+    session.setTimeout(SILENT_MS, () => session.close());
+    session.once('close', () => {
+      clearTimeout(this.#all.get(session));
+      this.#all.delete(session);
+    });
+  }
+
+  trust(session: Http2Session | undefined): void {
+    const known = session as ServerHttp2Session;
+    if (this.#all.has(known)) {
+      clearTimeout(this.#all.get(known));
+      this.#all.set(known, undefined);
+    }
+  }
+
+  cut(): void {
+    for (const session of this.#all.keys()) {
+      session.destroy();
+    }
+  }
+}
+
+/** Whether its caller has the token. */
+const answer = (request: Http2ServerRequest, response: Http2ServerResponse, { token, home, supervisors }: Answering): boolean => {
   const headers = { ...request.headers, host: request.headers[':authority'] ?? request.headers.host };
   const refusal = refuse({ headers }, token, false);
   if (refusal !== undefined) {
     refuseCall(response, { code: refusal.status === 401 ? Code.Unauthenticated : Code.PermissionDenied, message: refusal.message });
-  } else if (!String(request.headers['content-type']).startsWith('application/grpc')) {
+    return false;
+  }
+  if (!String(request.headers['content-type']).startsWith('application/grpc')) {
     response.writeHead(415).end();
   } else if (request.url.startsWith(`/${Supervisor.typeName}/`)) {
     void handToSupervisor(supervisors, request, response);
   } else {
     home(request, response);
   }
+  return true;
 };

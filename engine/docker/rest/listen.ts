@@ -6,7 +6,6 @@ import { type Refusal, refuse } from './guard.ts';
 /** Only programs of this host. */
 const ADDRESS = '127.0.0.1';
 
-/** How long a request may take to be here, its body included. */
 const REQUEST_MS = 30_000;
 
 export interface LoopbackServer {
@@ -19,17 +18,19 @@ export interface Listening {
   readonly token: string;
   /** Paths that are answered without the token. */
   readonly open: readonly string[];
+  /** How long a request may take to be here, its body included. */
+  readonly requestMs?: number;
 }
 
 /** Answers requests at 127.0.0.1 that are not refused (see guard.ts). `port` 0: one that is free. Throws NET_PORT_IN_USE. */
 export const listenOnLoopback = async (
-  { port, token, open }: Listening,
+  { port, token, open, requestMs = REQUEST_MS }: Listening,
   answer: (request: IncomingMessage, response: ServerResponse) => void,
   upgrade?: (request: IncomingMessage, connection: Duplex, head: Buffer) => void,
 ): Promise<LoopbackServer> => {
   const refusalOf = (request: IncomingMessage): Refusal | undefined =>
     refuse(request, token, open.includes((request.url ?? '').split('?')[0] ?? ''));
-  const limits = { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS };
+  const limits = { requestTimeout: requestMs, headersTimeout: requestMs, connectionsCheckingInterval: requestMs };
   // Clients offer other protocols, too (h2c), and are content without.
   const shouldUpgradeCallback = ({ headers }: IncomingMessage): boolean =>
     upgrade !== undefined && headers.upgrade?.toLowerCase() === 'websocket';

@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer as createTcpServer } from 'node
 import { networkInterfaces, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { LoopbackServer } from '../../../../engine/docker/rest/listen.ts';
+import { type LoopbackServer, listenOnLoopback } from '../../../../engine/docker/rest/listen.ts';
 import { machineConfig } from '../../../../engine/docker/rest/machines.ts';
 import { mergeFamilies } from '../../../../engine/docker/rest/metrics.ts';
 import { OPERATIONS } from '../../../../engine/docker/rest/openapi.ts';
@@ -122,6 +122,29 @@ describe('the JSON API', () => {
     }
   });
 
+  test.each([
+    ['without a token', { authorization: '' }, 401],
+    ['by a name that was made to point here', { host: 'rebound.example:41001' }, 403],
+    ['of a web page', { origin: 'https://page.example' }, 403],
+  ])('refuses each request that it has %s', async (_, headers, status) => {
+    const answered = await Promise.all(
+      OPERATIONS.map(async ({ route }) => {
+        const [method = '', path = ''] = route.split(' ');
+        const answer = await ask(path.replace(/\{[^}]*\}/g, 'web'), { method, headers });
+        return `${route} ${answer.status}`;
+      }),
+    );
+    expect(OPERATIONS.map(({ route }) => route)).toEqual(expect.arrayContaining(['POST /stacks', 'POST /images/build', 'PATCH /settings']));
+    expect(answered).toEqual(OPERATIONS.map(({ route }) => `${route} ${status}`));
+  });
+
+  test.each(['POST /stacks', 'PATCH /settings', 'POST /machines'])('%s takes no more than 4 MiB', async (route) => {
+    const [method = '', path = ''] = route.split(' ');
+    const body = JSON.stringify({ compose: 'x'.repeat(5 << 20) });
+    expect((await ask(path, { method, body, headers: { 'content-type': 'application/json' } })).status).toBe(413);
+    expect((await ask('/machines')).status).toBe(200);
+  });
+
   test('shows without a token which requests there are, and still not to a rebound name', async () => {
     const open = await ask('/openapi.json', { headers: { authorization: '' } });
     const paths = JSON.parse(open.text).paths as Record<string, object>;
@@ -169,6 +192,24 @@ describe('the JSON API', () => {
       expect(code).not.toBe('connected');
     }
   });
+});
+
+test.each([
+  ['the head of a request', 'POST /stacks HTTP/1.1\r\nHost: 127.0.0.1\r\n'],
+  ['its body', `POST /stacks HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TOKEN}\r\nContent-Length: 100\r\n\r\n{`],
+])('who sends %s byte by byte is cut off', async (_, start) => {
+  const slow = await listenOnLoopback({ port: 0, token: TOKEN, open: [], requestMs: 300 }, (request) => void request.resume());
+  const client = connect(slow.port, '127.0.0.1').on('error', () => {});
+  client.write(start);
+  const drip = setInterval(() => client.write('x'), 50);
+  let answer = '';
+  client.on('data', (data) => {
+    answer += data;
+  });
+  await once(client, 'close');
+  clearInterval(drip);
+  expect(answer).toMatch(/^(HTTP\/1\.1 408 |$)/);
+  await slow.close();
 });
 
 test('a WebSocket that is refused does not hold its connection', async () => {

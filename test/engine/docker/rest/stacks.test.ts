@@ -107,6 +107,8 @@ test.each<[string, unknown, number, string]>([
   ['what the specification has not', { compose: 'services: {web: {imag: x}}', name: 'x' }, 400, 'did you mean'],
   ['a variable that must be set', { compose: 'services: {web: {image: "${TAG:?which}"}}', name: 'x' }, 400, 'which'],
   ['a service that is not there', { compose: COMPOSE, name: 'x', services: ['wbe'] }, 404, 'wbe'],
+  ['a name that is a path', { compose: COMPOSE, name: '../../x' }, 400, ''],
+  ['a body that is no object', [], 400, ''],
   ['a provider', { compose: 'services: {db: {provider: {type: x}}}', name: 'x' }, 501, 'hypr up'],
 ])('%s is answered before anything is done', async (_, body, status, says) => {
   const before = ups.length;
