@@ -106,6 +106,8 @@ export interface AttachOptions {
   readonly index: number | undefined;
   /** Also one that does not run yet: its output comes from its start on. */
   readonly wait?: boolean;
+  /** The terminal has it once this is attached; of one that runs. */
+  readonly size?: { readonly columns: number; readonly rows: number };
 }
 
 /** A path in a replica. */

@@ -179,6 +179,8 @@ export interface RestartPolicy {
 export const AUTO_REMOVE = 'auto_remove';
 /** Its standard input ends with the first client that was attached to it (docker's API). */
 export const STDIN_ONCE = 'stdin_once';
+/** The size of its terminal from its start on (docker's API). */
+export const TERMINAL_SIZE = 'terminal_size';
 /** What docker's API was asked for and has no effect; `inspect` tells it (docker's API). */
 export const ASKED = 'asked_host_config';
 /** Every exposed port of it and of its image is published on a free port of this host (`run -P`). */

@@ -13,7 +13,7 @@ import { OUTBOUND_PORT } from '../../net/defaults.ts';
 import { replicaName } from '../model/names.ts';
 import { signalNumber } from '../model/signals.ts';
 import type { HealthSpec, HookSpec, ReplicaSpec } from '../model/spec.ts';
-import { AUTO_REMOVE, PUBLISH_ALL, STDIN_ONCE } from '../model/spec.ts';
+import { AUTO_REMOVE, PUBLISH_ALL, STDIN_ONCE, TERMINAL_SIZE } from '../model/spec.ts';
 import { writableLayerOf } from './disk-size.ts';
 import { resolveEnvironment } from './environment.ts';
 import { memoryOf, resolveRestart, vcpusOf } from './limits.ts';
@@ -123,6 +123,7 @@ const resolveProcess = (stack: string, service: Service, image: ImageRuntime): P
     groups: (service.group_add ?? []).map(String),
     tty: service.tty ?? false,
     stdin: service.stdin_open ?? false,
+    ...(service[TERMINAL_SIZE] === undefined ? {} : { size: service[TERMINAL_SIZE] as { columns: number; rows: number } }),
     ...(limits.length > 0 ? { limits: Object.fromEntries(limits) } : {}),
     privileged: service.privileged ?? false,
     capAdd: service.cap_add ?? [],

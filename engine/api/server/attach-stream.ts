@@ -5,7 +5,7 @@ import type { StackSupervisor } from '../../stack/supervisor.ts';
 import { type AttachInput, type AttachOutput, AttachOutputSchema } from '../gen/hypr_pb.ts';
 import { carryWorkload } from './carry-workload.ts';
 import { toConnectError } from './errors.ts';
-import { placeOf } from './requests.ts';
+import { placeOf, sizeOf } from './requests.ts';
 import { startOf } from './start-of.ts';
 
 /** Streams a workload's output from now on. The workload keeps running when the client leaves. */
@@ -18,6 +18,10 @@ export async function* attachStream(
   try {
     const value = await startOf(messages, 'an attach must say what to attach to');
     const replica = value.wait ? pickReplica(supervisor, placeOf(value)) : pickRunning(supervisor, placeOf(value));
+    const size = sizeOf(value.size);
+    if (size !== undefined) {
+      await replica.run?.process?.resize(size);
+    }
     const tap = replica.attach();
     const { tty, stdin } = replica.row.spec.process;
     yield create(AttachOutputSchema, { output: { case: 'attached', value: { replica: replica.row.name, tty, stdin } } });

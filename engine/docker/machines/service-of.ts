@@ -1,6 +1,6 @@
 import type { HealthcheckConfig, Service } from '../../../compose/model/model.ts';
 import { isKvm } from '../../../compose/model/nested.ts';
-import { ASKED, AUTO_REMOVE, STDIN_ONCE } from '../../model/spec.ts';
+import { ASKED, AUTO_REMOVE, STDIN_ONCE, TERMINAL_SIZE } from '../../model/spec.ts';
 import type { Image } from '../../model/types.ts';
 import { ApiError, notHere } from '../http/errors.ts';
 import { asList, asMap, asNumber, asRecord, asText, asTexts } from '../http/values.ts';
@@ -37,7 +37,15 @@ export const serviceOf = (config: Keys, image: Image): Service => {
     ...(autoRemove ? { [AUTO_REMOVE]: true } : {}),
     ...askedFor(host),
     ...(config.StdinOnce === true ? { [STDIN_ONCE]: true } : {}),
+    ...(config.Tty === true ? terminalOf(host) : {}),
   };
+};
+
+/** A client whose own terminal has no size writes zeros. */
+const terminalOf = ({ ConsoleSize }: Keys): Service => {
+  const [rows = 0, columns = 0] = asList(ConsoleSize).map((each) => asNumber(each) ?? 0);
+  const isSize = [rows, columns].every((each) => Number.isInteger(each) && each > 0 && each <= 0xffff);
+  return isSize ? { [TERMINAL_SIZE]: { columns, rows } } : {};
 };
 
 /** Leaves out what is undefined. */

@@ -17,8 +17,7 @@ export const streamRoutes = (host: Host): Routes => ({
   'POST /containers/{id}/resize': async (call) => {
     const { status, stack } = needRunning(host, call.params.id ?? '');
     await host.withStack(stack, async (opened) => {
-      const session = await opened.attach({ service: status.service, index: status.number });
-      session.resize(sizeOf(call));
+      const session = await opened.attach({ service: status.service, index: status.number, size: sizeOf(call) });
       session.close();
     });
     call.reply.empty(200);

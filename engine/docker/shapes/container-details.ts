@@ -18,7 +18,13 @@ export const inspectContainer = (detail: ReplicaDetail, execIds: readonly string
     AppArmorProfile: '',
     ExecIDs: execIds.length === 0 ? null : execIds,
     GraphDriver: { Name: 'erofs', Data: null },
-    HostConfig: { ...NO_LIMITS, ...(whole.HostConfig as Keys), ...detail.asked, NetworkMode: networkMode(detail) },
+    HostConfig: {
+      ...NO_LIMITS,
+      ConsoleSize: [spec.process.size?.rows ?? 0, spec.process.size?.columns ?? 0],
+      ...(whole.HostConfig as Keys),
+      ...detail.asked,
+      NetworkMode: networkMode(detail),
+    },
     Config: {
       AttachStdin: spec.stdinOnce === true,
       AttachStdout: true,
@@ -77,7 +83,6 @@ const NO_LIMITS: Keys = {
   ContainerIDFile: '',
   VolumeDriver: '',
   VolumesFrom: null,
-  ConsoleSize: [0, 0],
   CgroupnsMode: 'private',
   IpcMode: 'private',
   Cgroup: '',

@@ -16,6 +16,7 @@ import { replicaFrom } from '../../../engine/api/messages/replicas.ts';
 import { upJson } from '../../../engine/api/messages/requests.ts';
 import { apiMethods } from '../../../engine/api/server/handlers.ts';
 import { type ApiServer, type Leaving, serveApi } from '../../../engine/api/server/server.ts';
+import { openAttach } from '../../../engine/client/sessions.ts';
 import type { EngineEvent } from '../../../engine/model/events.ts';
 import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import { API_VERSION } from '../../../engine/model/version.ts';
@@ -275,6 +276,18 @@ describe('exec', () => {
     await stack.verb('pause');
     expect(await attempt({})).toMatchObject({ code: 'STACK_NOT_RUNNING', hint: 'it is paused: hypr compose unpause' });
   });
+});
+
+test('attach › its terminal has the size that was asked for before anything else is said, though who asked leaves at once', async () => {
+  const { stack, socket } = await serve();
+  await stack.up(shopOf(stack, { web: { tty: true } }));
+  for (const columns of [80, 132]) {
+    const api = connectApi(socket);
+    const session = await openAttach(api, { service: 'web', index: undefined, size: { columns, rows: 24 } });
+    session.close();
+    api.close();
+    expect(stack.platform.guest('shop-web-1').process?.sizes.at(-1)).toEqual({ columns, rows: 24 });
+  }
 });
 
 describe('streams', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { serviceOf } from '../../../engine/docker/machines/service-of.ts';
-import { ASKED } from '../../../engine/model/spec.ts';
+import { ASKED, TERMINAL_SIZE } from '../../../engine/model/spec.ts';
 import type { Image } from '../../../engine/model/types.ts';
 
 const image: Image = {
@@ -30,6 +30,15 @@ describe('the program', () => {
     expect(made({})).toMatchObject({ image: 'x:1', tty: false, stdin_open: false });
     expect(made({})).not.toHaveProperty('entrypoint');
     expect(made({ Cmd: null, Entrypoint: null })).not.toHaveProperty('command');
+  });
+
+  test.each<[string, Record<string, unknown>, unknown]>([
+    ['has the size that its client has', { Tty: true, HostConfig: { ConsoleSize: [24, 80] } }, { rows: 24, columns: 80 }],
+    ['has none where its client has none', { Tty: true, HostConfig: { ConsoleSize: [0, 0] } }, undefined],
+    ['that is none has none', { Tty: false, HostConfig: { ConsoleSize: [24, 80] } }, undefined],
+    ['has none of nonsense', { Tty: true, HostConfig: { ConsoleSize: [-1, 1e9] } }, undefined],
+  ])('its terminal %s', (_, config, size) => {
+    expect(made(config)[TERMINAL_SIZE]).toEqual(size);
   });
 
   test('a command may be one text; an entrypoint of one empty text is none', () => {
