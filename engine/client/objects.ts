@@ -17,7 +17,7 @@ import { matchingVms } from '../state/matching-vms.ts';
 import { composeHash, isStandalone } from '../state/project-labels.ts';
 import type { VmRow, VolumeRow } from '../state/records.ts';
 import { openStateReader, openStateStore, type StateReader } from '../state/store.ts';
-import { addFiles, renameReplica } from './changes/change-replica.ts';
+import { renameReplica } from './changes/change-replica.ts';
 import { updateReplica } from './changes/update-replica.ts';
 import { composeLabels, listNetworks } from './list-networks.ts';
 import { networkCommands } from './network-commands.ts';
@@ -46,7 +46,6 @@ export const openObjects = (paths: HomePaths = homePaths()): ObjectApi => {
     ...networkCommands(paths),
     renameReplica: (id, name) => renameReplica(paths, id, name),
     updateReplica: (id, update) => updateReplica(paths, id, update),
-    addFiles: (id, files) => addFiles(paths, id, files),
     createVolume: (name, labels) => createVolume(paths, name, labels),
     removeVolume: (name) => removeVolume(paths, name),
     pruneVolumes: (options) => pruneVolumes(paths, read(listVolumes), options),

@@ -109,16 +109,6 @@ export interface ReplicaUpdate {
   readonly cpus?: number;
 }
 
-/** A file for a replica that has not run yet. */
-export interface AddedFile {
-  /** Inside. */
-  readonly path: string;
-  readonly content: Uint8Array;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-}
-
 /** Docker's objects (volumes, networks, containers) of all stacks, read from the database without a supervisor. */
 export interface ObjectApi {
   /** Sorted by name. */
@@ -154,8 +144,6 @@ export interface ObjectApi {
   renameReplica(id: string, name: string): Promise<void>;
   /** Its restart policy at once, its size from its next start on. Throws NOT_FOUND, HYPR_UNSUPPORTED for a size while it runs. */
   updateReplica(id: string, update: ReplicaUpdate): Promise<void>;
-  /** Puts files into a replica that has not run yet: it has them from its start on. Throws as `renameReplica`, and HYPR_FILE when they are too large. */
-  addFiles(id: string, files: readonly AddedFile[]): Promise<void>;
   /** Creates a volume for `external: true`; an existing one is left as it is. Throws COMPOSE_INVALID. */
   createVolume(name: string, labels: Readonly<Record<string, string>>): Promise<void>;
   /** Throws VOLUME_IN_USE, NOT_FOUND. */

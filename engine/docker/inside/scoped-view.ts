@@ -95,7 +95,6 @@ const scopedObjects = (all: ObjectApi, scope: Scope, machines: () => ReplicaDeta
     recordEvent: (event) => all.recordEvent(event),
     renameReplica: forbid,
     updateReplica: forbid,
-    addFiles: forbid,
     createVolume: forbid,
     pruneVolumes: forbid,
   };

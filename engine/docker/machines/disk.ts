@@ -1,8 +1,7 @@
-import { homePaths } from '../../../base/paths.ts';
 import type { Change } from '../../../builder/changes.ts';
 import type { ImageRuntime } from '../../../builder/model/types.ts';
 import { authorityPaths } from '../../machine/authority.ts';
-import type { ReplicaFile, ReplicaSpec } from '../../model/spec.ts';
+import type { ReplicaSpec } from '../../model/spec.ts';
 import type { Image, ImageApi, ReplicaDetail, Stack } from '../../model/types.ts';
 
 /** What a commit says about the image. */
@@ -57,11 +56,8 @@ const layerOf = ({ status }: ReplicaDetail) => ({ service: status.service, index
 const ownPaths = async (spec: ReplicaSpec): Promise<string[]> => [
   ...['/etc/hosts', '/etc/hostname', '/etc/resolv.conf', '/etc/machine-id'],
   ...(await authorityPaths()),
-  ...spec.files.filter((file) => !isAdded(file)).map(({ path }) => path),
+  ...spec.files.map(({ path }) => path),
 ];
-
-/** Copied in before the first start, and so no less a change of the container than what is copied in later. Those of a file or request are elsewhere. */
-const isAdded = ({ source }: ReplicaFile): boolean => 'file' in source && source.file.startsWith(`${homePaths().machines}/`);
 
 /** hypr's own variables, which a machine of the image gets anew. */
 const OWN_VARIABLE = /^__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS=/;

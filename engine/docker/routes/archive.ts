@@ -5,7 +5,7 @@ import type { TarHeader } from '../../../base/tar/header.ts';
 import { readTar, StreamSource } from '../../../base/tar/reader.ts';
 import { absoluteNames, exportNames } from '../../../base/tar/rename.ts';
 import { refusalReason } from '../../../guest/protocol/refusal.ts';
-import type { AddedFile, ReplicaDetail, Stack } from '../../model/types.ts';
+import type { ReplicaDetail, Stack } from '../../model/types.ts';
 import { ApiError } from '../http/errors.ts';
 import type { Call, Routes } from '../http/router.ts';
 import type { Sink } from '../http/sink.ts';
@@ -143,30 +143,12 @@ const sendArchive = (host: Host, call: Call): Promise<void> =>
     sink.end();
   });
 
-/**
- * Into a folder that is there. A container that has not run yet keeps files, and has them from its start on; where there is more than files of
- * 16 MiB in all, a machine with its disks is made for it, as for one that has ended.
- */
+/** Into a folder that is there; into a container that does not run by a machine with its disks. */
 const takeArchive = async (host: Host, call: Call): Promise<void> => {
-  const detail = host.find(call.params.id ?? '');
   const path = pathOf(call);
   const tar = await unpacked(call.body.bytes);
-  const intoMachine = async (whole: AsyncIterable<Uint8Array>): Promise<void> => {
-    const { stack: name, status } = needMachine(host, call.params.id ?? '');
-    await host.withStack(name, (stack) => stack.copyTo({ ...placeOf({ status }), path }, whole, call.signal));
-  };
-  if (stateWord(detail.status) === 'created') {
-    const [parts, read] = [tar[Symbol.asyncIterator](), [] as Uint8Array[]];
-    const files = await filesOf(path, remembered(parts, read));
-    if (files === undefined) {
-      await intoMachine(wholeOf(read, parts));
-    } else {
-      host.letGo(detail.stack);
-      await host.objects.addFiles(detail.status.id, files);
-    }
-  } else {
-    await intoMachine(tar);
-  }
+  const { stack: name, status } = needMachine(host, call.params.id ?? '');
+  await host.withStack(name, (stack) => stack.copyTo({ ...placeOf({ status }), path }, tar, call.signal));
   call.reply.empty(200);
 };
 
@@ -182,33 +164,4 @@ const unpacked = async (bytes: AsyncIterable<Uint8Array>): Promise<AsyncIterable
   const isGzip = !first.done && first.value[0] === 0x1f && first.value[1] === 0x8b;
   // A pipeline hands an error of its source, such as a client that leaves, to whoever reads.
   return isGzip ? pipeline(Readable.from(whole), createGunzip(), () => {}) : whole;
-};
-
-const MOST_BYTES = 16 << 20;
-
-/** Of an archive with regular files alone, in folders that are made as they are needed; undefined for any other, which is not read to its end. */
-const filesOf = async (folder: string, tar: AsyncIterable<Uint8Array>): Promise<AddedFile[] | undefined> => {
-  const source = new StreamSource(tar);
-  const files: AddedFile[] = [];
-  const empty = new Set<string>();
-  let left = MOST_BYTES;
-  try {
-    for await (const { header } of readTar(source)) {
-      const { name, type, size, mode, uid, gid } = header;
-      const inside = posix.join('/', name).replace(/(.)\/$/, '$1');
-      left -= size;
-      if ((type !== 'file' && type !== 'dir') || left < 0) {
-        return undefined;
-      }
-      for (let parent = posix.dirname(inside); empty.delete(parent) || parent !== '/'; parent = posix.dirname(parent)) {}
-      if (type === 'dir') {
-        empty.add(inside);
-        continue;
-      }
-      files.push({ path: posix.join(folder, inside), content: await source.read(size), mode: mode & 0o777, uid, gid });
-    }
-    return empty.size === 0 || (empty.size === 1 && empty.has('/')) ? files : undefined;
-  } finally {
-    await source.close();
-  }
 };

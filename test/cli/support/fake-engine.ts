@@ -168,7 +168,6 @@ export class FakeEngine {
         recordEvent: (...args) => this.#record('recordEvent', ...args),
         renameReplica: async (...args) => this.#record('renameReplica', ...args),
         updateReplica: async (...args) => this.#record('updateReplica', ...args),
-        addFiles: async (...args) => this.#record('addFiles', ...args),
         createNetwork: async (request) => {
           this.#record('createNetwork', request);
           return 'f'.repeat(64);

@@ -1,7 +1,5 @@
-import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type ErrorCode, HyprError } from '../../../base/errors.ts';
-import { homePaths } from '../../../base/paths.ts';
 import { Query } from '../../../engine/docker/http/query.ts';
 import type { Call } from '../../../engine/docker/http/router.ts';
 import type { Host } from '../../../engine/docker/machines/host.ts';
@@ -17,10 +15,7 @@ const commit = async (
   let tries = 0;
   let leftOut: readonly string[] = [];
   const file = (source: object, path: string) => ({ source, path, mode: 0o644, uid: 0, gid: 0 });
-  const files = [
-    file({ file: '/run/my-secret' }, '/run/secrets/own'),
-    file({ file: join(homePaths().machines, 's', 'web', 'files', '0123') }, '/etc/copied-in'),
-  ];
+  const files = [file({ file: '/run/my-secret' }, '/run/secrets/own')];
   const machine = () => ({
     stack: 's',
     requestLabels: {},
@@ -64,10 +59,9 @@ describe('a commit', () => {
     expect(await commit('running', 'exited')).toMatchObject({ answer: { Id: 'sha256:made' }, tries: 2 });
   });
 
-  test('has what was copied in before the first start, and no secrets', async () => {
+  test('has no secrets', async () => {
     const { leftOut } = await commit('running', 'exited');
     expect(leftOut).toContain('/run/secrets/own');
-    expect(leftOut).not.toContain('/etc/copied-in');
   });
 
   test('fails at once for what has nothing to do with its end', async () => {

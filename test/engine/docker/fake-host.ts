@@ -35,13 +35,17 @@ export class FakeHost {
       updateReplica: async (...args) => {
         this.asked.push(['updateReplica', ...args]);
       },
-      addFiles: async (id, files) => {
-        this.asked.push(['addFiles', id, files.map(({ path, content }) => [path, Buffer.from(content).toString()])]);
-      },
     };
     const recorded = (what: string) => (options: { since?: number; until?: number }) => {
       this.asked.push([what, options.since, options.until]);
       return [];
+    };
+    const copyTo = async (place: { path: string }, tar: AsyncIterable<Uint8Array>): Promise<void> => {
+      const parts: Uint8Array[] = [];
+      for await (const part of tar) {
+        parts.push(part);
+      }
+      this.asked.push(['copyTo', place, Buffer.concat(parts)]);
     };
     return {
       objects,
@@ -49,7 +53,7 @@ export class FakeHost {
         tell: () => {},
         follow: recorded('events'),
       },
-      withStack: async (_: string, work: (stack: unknown) => Promise<unknown>) => work({ logs: recorded('logs') }),
+      withStack: async (_: string, work: (stack: unknown) => Promise<unknown>) => work({ logs: recorded('logs'), copyTo }),
       letGo: () => {},
       find: (name: string) => {
         const found = this.replicas.find(({ status }) => status.name === name);

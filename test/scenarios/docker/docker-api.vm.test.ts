@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -112,6 +113,17 @@ describe("docker's Engine API", () => {
     expect(await must('ps', '-aq', '--filter', 'name=dapi')).toBe('');
   });
 
+  test('run -it: the terminal has the size of its client from the start on', () => {
+    // `stty` of busybox fails where a terminal has no size.
+    const command = `stty rows 31 cols 97; ${client} run --rm -it busybox stty size`;
+    const out = execFileSync('script', ['-qec', command, '/dev/null'], {
+      env: { ...process.env, DOCKER_HOST: `unix://${socket}`, DOCKER_CONFIG: dir },
+      encoding: 'utf8',
+      timeout: 100_000,
+    });
+    expect(out).toContain('31 97');
+  });
+
   test('a machine with a port: exec, logs, files, stop, start, a name; hypr knows it, too', async () => {
     const id = await must(
       'run',
@@ -167,6 +179,38 @@ describe("docker's Engine API", () => {
     expect((await must('diff', 'dapi-made')).split('\n')).toContain('A /etc/made');
     expect(await must('ps', '-a', '--filter', 'name=dapi-made', '--format', '{{.State}}')).toBe('exited');
     await must('rm', 'dapi-made');
+  });
+
+  test('a file goes into one that is attached to and has not run yet, and another takes its place while it runs and after', async () => {
+    await must('create', '--name', 'dapi-put', 'busybox', 'sh', '-c', 'cat /etc/put; exec sleep 600');
+    const put = async (text: string): Promise<void> => {
+      writeFileSync(join(dir, 'put'), text);
+      await must('cp', join(dir, 'put'), 'dapi-put:/etc/put');
+    };
+    // As `docker compose up` does, which attaches before it puts configs in and starts.
+    const attach = http.request({
+      ...{ socketPath: socket, method: 'POST', agent: false, path: '/containers/dapi-put/attach?stream=1&stdout=1' },
+      headers: { connection: 'Upgrade', upgrade: 'tcp' },
+    });
+    attach.end();
+    const [, connection] = (await once(attach, 'upgrade')) as [unknown, Socket];
+    let out = '';
+    connection
+      .on('error', () => {})
+      .on('data', (data: Buffer) => {
+        out += data;
+      });
+    await put('before');
+    await must('start', 'dapi-put');
+    await expect.poll(() => out, { timeout: 30_000 }).toContain('before');
+    await put('meanwhile');
+    expect(await must('exec', 'dapi-put', 'cat', '/etc/put')).toBe('meanwhile');
+    await must('stop', '-t', '1', 'dapi-put');
+    await put('after');
+    await must('start', 'dapi-put');
+    expect(await must('exec', 'dapi-put', 'cat', '/etc/put')).toBe('after');
+    expect(await must('inspect', '--format', '{{len .Mounts}}', 'dapi-put')).toBe('0');
+    await must('rm', '-f', 'dapi-put');
   });
 
   test('events tell each change once, whoever makes it', async () => {
