@@ -3,14 +3,17 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { refusalReason } from '../../guest/protocol/refusal.ts';
 import type { GuestClient, GuestEvent, GuestProcess, SyncedEvent } from '../../guest/types.ts';
-import { machineConfig, processSpec, readAll } from './host-agent.ts';
+import { chunks, machineConfig, processSpec, readAll } from './host-agent.ts';
 import { openWorkshop, type TestMachine, type Workshop } from './test-machine.ts';
 
 const FILES = 400;
 const NEW_FILES = 2_000;
 const PATIENT = { timeout: 60_000, interval: 20 };
 const TAG = 'share0';
+/** As large as the machine's disk. */
+const DISK_MIB = 256;
 
 let workshop: Workshop;
 beforeAll(async () => {
@@ -161,6 +164,13 @@ describe('a synced folder of a machine', () => {
       .toMatchObject({ path: 'a/1.hypr-conflict-1', state: { conflicts: 1 } });
   });
 
+  it('brings what is copied into the machine', async () => {
+    writeFileSync(join(workshop.folder, 'copied'), 'in');
+    await synced.guest.writeTar('/src/a', chunks(execFileSync('tar', ['-C', workshop.folder, '-cf', '-', 'copied'])));
+    await synced.guest.settle();
+    expect(synced.read('a/copied')).toBe('in');
+  });
+
   it('says what it leaves where it is', async () => {
     execFileSync('mkfifo', [synced.path('a/pipe')]);
     await synced.tell({ appeared: ['a/pipe'] });
@@ -221,6 +231,30 @@ const reconnected = async (synced: Synced): Promise<void> => {
   synced.guest = await synced.machine.connect();
   void synced.listen();
 };
+
+describe('a synced folder for which the machine has no room', () => {
+  it('starts nothing and says so, until it fits', async () => {
+    const synced = new Synced('full');
+    synced.write('small', 'fits');
+    writeFileSync(synced.path('large'), Buffer.alloc(DISK_MIB << 20, 7));
+    await synced.boot();
+    void synced.listen();
+    expect(refusalReason(await synced.guest.settle().catch((error: unknown) => error))).toBe('mount');
+    await expect
+      .poll(() => synced.events.find(({ news }) => news === 'full'), PATIENT)
+      .toMatchObject({ path: 'large', reason: 'guest', state: { full: 'guest', filled: false } });
+    expect(refusalReason(await synced.guest.startWorkload(processSpec(['box', 'pause'])).catch((error: unknown) => error))).toBe(
+      'outOfTurn',
+    );
+    expect(readFileSync(synced.path('large')).length).toBe(DISK_MIB << 20);
+    rmSync(synced.path('large'));
+    await synced.tell({ gone: ['large'] });
+    await expect.poll(() => synced.events.map(({ news }) => news), PATIENT).toContain('filled');
+    await synced.start();
+    expect(await synced.ask('cat', '/src/small')).toBe('fits');
+    await synced.powerOff();
+  });
+});
 
 describe('a synced folder that is read-only', () => {
   it('takes what the host edits, and lets no program write', async () => {

@@ -61,9 +61,11 @@ static bool is_zero(const char *part, size_t length) { return length == PART && 
 
 static bool copy_bytes(int from, int to, const struct stamp *stamp, bool unsettled) {
   uint64_t total = 0;
+  bool ends_in_hole = false;
   for (ssize_t got; (got = read_part(from, bytes[0])) != 0; total += (uint64_t)got) {
     /* Holes stay holes. */
-    if (got < 0 || !(is_zero(bytes[0], (size_t)got) ? lseek(to, got, SEEK_CUR) >= 0 : write_part(to, bytes[0], (size_t)got))) {
+    ends_in_hole = got > 0 && is_zero(bytes[0], (size_t)got);
+    if (got < 0 || !(ends_in_hole ? lseek(to, got, SEEK_CUR) >= 0 : write_part(to, bytes[0], (size_t)got))) {
       return false;
     }
   }
@@ -71,7 +73,7 @@ static bool copy_bytes(int from, int to, const struct stamp *stamp, bool unsettl
     errno = EAGAIN;
     return false;
   }
-  return ftruncate(to, (off_t)total) == 0;
+  return !ends_in_hole || ftruncate(to, (off_t)total) == 0;
 }
 
 static struct timespec time_of(const struct stamp *stamp) {
@@ -79,21 +81,25 @@ static struct timespec time_of(const struct stamp *stamp) {
   return rest < 0 ? (struct timespec){seconds - 1, rest + 1000000000} : (struct timespec){seconds, rest};
 }
 
-/* An owner that the other side does not know is left out; a close may be what says that the disk is full. */
-static bool finish(int fd, const struct stamp *stamp, const struct stat *owner) {
+/* An owner that the other side does not know is left out; a close may be what says that the disk is full. On a share each call waits for the
+ * host, so a mode that is right from the beginning is not set again. */
+static bool finish(int fd, const struct stamp *stamp, const struct stat *owner, bool has_mode) {
   const struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, time_of(stamp)};
   if (owner != NULL && fchown(fd, owner->st_uid, owner->st_gid) != 0 && errno != EPERM && errno != EINVAL) {
     return false;
   }
-  return fchmod(fd, stamp->mode & 07777) == 0 && futimens(fd, times) == 0;
+  return (has_mode || fchmod(fd, stamp->mode & 07777) == 0) && futimens(fd, times) == 0;
 }
 
 static bool copy_file(int from, const char *name, const struct stamp *stamp, int to, const char *temporary, bool with_owner, bool unsettled) {
   struct stat owner;
   struct stamp after;
   int source = open_file(from, name, stamp, unsettled);
-  int target = source < 0 ? -1 : openat(to, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  bool ok = target >= 0 && fstat(source, &owner) == 0 && copy_bytes(source, target, stamp, unsettled) && finish(target, stamp, with_owner ? &owner : NULL);
+  /* What gets another owner has its mode after that. */
+  int target = source < 0 ? -1 : openat(to, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, with_owner ? 0600 : stamp->mode & 0777);
+  bool has_mode = target >= 0 && !with_owner && fstat(target, &owner) == 0 && (owner.st_mode & 07777) == (stamp->mode & 07777);
+  bool ok = target >= 0 && fstat(source, &owner) == 0 && copy_bytes(source, target, stamp, unsettled) &&
+            finish(target, stamp, with_owner ? &owner : NULL, has_mode);
   if (ok && !unsettled && (!stamp_of(source, &after) || !stamps_equal(&after, stamp))) {
     ok = false;
     errno = EAGAIN;

@@ -347,6 +347,11 @@ void mirror_step(unsigned most_ms) {
     tidy(node);
   }
   folders_forget(NULL);
+  if (is_full && mirror_is_idle() && queue_later() == 0) {
+    /* What there was no room for is gone. */
+    is_full = false;
+    mirror.tell(NEWS_SPACE, "", "");
+  }
   if (looked_at_all && mirror_is_idle()) {
     mirror.unclean = false;
   }
