@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { linkedController } from '../../base/abort.ts';
 import { messageOf } from '../../base/errors.ts';
@@ -30,8 +31,12 @@ export interface McpOptions {
 
 /** `mcp`: the Model Context Protocol on standard input and output, until the input ends. */
 export const runMcp: Handler = async ({ context }) => {
-  const run: McpOptions['run'] = (args, directory, signal) => {
+  const run: McpOptions['run'] = async (args, directory, signal) => {
     const cwd = directory === undefined ? context.cwd : resolve(context.cwd, directory);
+    // Of a folder that is not there the program that could not be started would be told.
+    if (directory !== undefined && !((await stat(cwd).catch(() => undefined))?.isDirectory() ?? false)) {
+      throw new McpFault(`there is no folder ${cwd}`);
+    }
     return runHypr(args, { cwd, env: { ...context.env, NO_COLOR: '1', HYPR_NO_INPUT: '1' } }, signal);
   };
   const write = (line: string): void => void context.stdout.write(`${line}\n`);

@@ -123,8 +123,16 @@ test('hypr mcp › answers on its standard output, by the program itself', async
   });
   try {
     child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'list', arguments: {} } })}\n`);
-    const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+    const lines = createInterface(child.stdout);
+    const [line] = (await once(lines, 'line')) as [string];
     expect(JSON.parse(line)).toMatchObject({ id: 1, result: { isError: false, content: [{ text: expect.stringMatching(/^\[\]/) }] } });
+    for (const directory of ['/nowhere', hyprBin]) {
+      child.stdin.write(
+        `${JSON.stringify({ jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'list', arguments: { directory } } })}\n`,
+      );
+      const [answer] = (await once(lines, 'line')) as [string];
+      expect(JSON.parse(answer)).toMatchObject({ result: { isError: true, content: [{ text: `there is no folder ${directory}` }] } });
+    }
     child.stdin.end();
     expect(await once(child, 'exit')).toEqual([0, null]);
   } finally {
