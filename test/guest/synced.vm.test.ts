@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { refusalReason } from '../../guest/protocol/refusal.ts';
@@ -270,5 +270,57 @@ describe('a synced folder that is read-only', () => {
     expect(await synced.ask('cat', '/src/x')).toBe('3');
     expect(await readFile(synced.path('x'), 'utf8')).toBe('3');
     await synced.powerOff();
+  });
+});
+
+describe('a folder that two services of a machine have synced', () => {
+  it('is the same for both, through the host', async () => {
+    const folder = join(workshop.folder, 'shared');
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'x'), 'host');
+    const root = join(workshop.folder, 'member.erofs');
+    await copyFile(workshop.root, root);
+    const [upper, other] = await Promise.all(['pod', 'pod-member'].map((name) => workshop.makeDisk(name)));
+    const machine = await workshop.boot({
+      name: 'pod',
+      disks: { upper: upper ?? '', mb1root: root, mb1upper: other ?? '' },
+      shares: { share0: folder, mb1share0: folder },
+    });
+    const owner = await machine.connect();
+    const mounts = (tag: string) => [{ kind: 'share', tag, target: '/src', readOnly: false, seed: false, synced: true } as const];
+    await owner.prepare(machineConfig({ clock: Date.now(), mounts: mounts('share0') }));
+    const member = await owner.openMember('mb1', { timeout: 60_000, sharesIpc: false, signal: AbortSignal.timeout(600_000) });
+    await member.prepare(machineConfig({ root: { disk: 'mb1root', upper: 'mb1upper', readOnly: false }, mounts: mounts('mb1share0') }));
+    const run = async (guest: GuestClient, ...args: string[]): Promise<string> => {
+      const program = await guest.spawn(processSpec(['box', ...args], { env: ['PATH=/bin'] }));
+      const { stdout, stderr } = await readAll(program);
+      await program.exited;
+      return (stdout + stderr).trimEnd();
+    };
+    for (const guest of [owner, member]) {
+      await guest.settle();
+      await guest.startWorkload(processSpec(['box', 'pause'], { env: ['PATH=/bin'] }));
+    }
+    expect(await run(member, 'put', '/src/x', 'member')).toBe('');
+    await member.settle();
+    expect(readFileSync(join(folder, 'x'), 'utf8')).toBe('member');
+    const nothing = { written: [], appeared: [], gone: [], folders: [] };
+    // The first word of a host has all looked at, the second one names the path.
+    await owner.tellEdits({ share: 'share0', ...nothing });
+    await owner.settle();
+    expect(await run(owner, 'cat', '/src/x')).toBe('member');
+    expect(await run(owner, 'put', '/src/y', 'owner')).toBe('');
+    await owner.settle();
+    await member.tellEdits({ share: 'mb1share0', ...nothing, appeared: ['y'] });
+    await member.settle();
+    expect(await run(member, 'cat', '/src/y')).toBe('owner');
+    // What a service wrote last is on the host when it has ended, with or without the machine.
+    await run(member, 'put', '/src/last', 'of the member');
+    await member.powerOff({ stopSignal: 9, graceMs: 0, flushMs: 60_000 });
+    expect(readFileSync(join(folder, 'last'), 'utf8')).toBe('of the member');
+    await run(owner, 'put', '/src/end', 'of the machine');
+    await owner.powerOff({ stopSignal: 9, graceMs: 0, flushMs: 60_000 });
+    expect(readFileSync(join(folder, 'end'), 'utf8')).toBe('of the machine');
+    expect(readdirSync(folder).sort()).toEqual(['end', 'last', 'x', 'y']);
   });
 });

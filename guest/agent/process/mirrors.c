@@ -65,21 +65,21 @@ static void tell(const struct mirror_process *m, const char *path, const char *r
   link_send(FRAME_EVENT, 0, 0, w.bytes, w.length);
 }
 
-/* A process that is busy copying reads nothing: what it was not told it finds by looking at all. */
-static void order(struct mirror_process *m, enum order_kind kind, uint32_t number, struct fields list) {
+/* A process that is busy copying reads nothing: what it was not told it finds by looking at all. Whether it was told. */
+static bool order(struct mirror_process *m, enum order_kind kind, uint32_t number, struct fields list) {
   static struct mirror_order packet;
   size_t length = list.at == NULL ? 0 : (size_t)(list.end - list.at);
   if (m->watch.fd < 0) {
-    return;
+    return false;
   }
   bool fits = length <= sizeof packet.bytes;
   packet.kind = kind, packet.number = number;
   if (fits && length > 0) {
     memcpy(packet.bytes, list.at, length);
   }
-  if (!fits || send(m->watch.fd, &packet, offsetof(struct mirror_order, bytes) + length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-    m->behind = true;
-  }
+  bool told = fits && send(m->watch.fd, &packet, offsetof(struct mirror_order, bytes) + length, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+  m->behind = m->behind || !told;
+  return told;
 }
 
 static const struct fields nothing;
@@ -195,6 +195,8 @@ static void on_report(struct watch *watch, uint32_t events) {
 
 _Noreturn static void become_mirror(const char *tag, int socket) {
   reset_signals();
+  /* It holds something of each path: rather its end than that of the machine. */
+  set_oom_score("-900");
   keep_only((const int[]){0, 1, 2, socket}, 4);
   serve_mirror(tag, socket);
 }
@@ -239,10 +241,9 @@ const char *mirrors_start(const struct mount_config *mounts, size_t count) {
 void mirrors_end(uint64_t flush_ms) {
   is_ending = true;
   for (size_t i = 0; i < mirror_count; i++) {
-    order(&mirrors[i], ORDER_END, (uint32_t)flush_ms, nothing);
-    if (mirrors[i].behind && mirrors[i].pid > 0) {
-      /* It has more to read than there is room for, and would not hear that it is to end. */
-      kill(mirrors[i].pid, SIGKILL);
+    if (!order(&mirrors[i], ORDER_END, (uint32_t)flush_ms, nothing) && mirrors[i].watch.fd >= 0) {
+      /* There is no room for the order: that no more come says the same. */
+      shutdown(mirrors[i].watch.fd, SHUT_WR);
     }
   }
 }

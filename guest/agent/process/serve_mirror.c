@@ -25,12 +25,12 @@
 #define CLEAN "clean"
 
 /* Of conflicts and what is left, so many are told of in so many ms; the others are counted. */
-enum { MOST_NEWS = 64, NEWS_MS = 10000, PROGRESS_MS = 500, SAVE_MS = 10000, STEP_MS = 20 };
+enum { MOST_NEWS = 64, NEWS_MS = 10000, PROGRESS_MS = 500, SAVE_MS = 10000, STEP_MS = 20, DEAF_END_MS = 10000 };
 
 static int agent, place, changes;
 static struct mirror_report report;
 static uint32_t asked;
-static bool is_ending, is_changed;
+static bool is_ending, is_deaf, is_changed;
 static uint64_t end_by_ms, saved_ms, told_ms, news_since_ms;
 static unsigned news_count;
 
@@ -114,7 +114,9 @@ static void take_orders(void) {
     take_order(&order, (size_t)got);
   }
   if (got == 0) {
-    _exit(1);
+    is_deaf = true;
+    is_ending = true;
+    end_by_ms = end_by_ms == 0 ? mirror_now() + DEAF_END_MS : end_by_ms;
   }
 }
 
@@ -210,7 +212,7 @@ _Noreturn void serve_mirror(const char *tag, int socket) {
   for (;;) {
     mirror_step(STEP_MS);
     after_step();
-    struct pollfd in[] = {{changes, POLLIN, 0}, {agent, POLLIN, 0}};
+    struct pollfd in[] = {{changes, POLLIN, 0}, {is_deaf ? -1 : agent, POLLIN, 0}};
     poll(in, 2, next_wait());
     if (in[0].revents != 0) {
       own_changes_read(changes, places.guest, on_own_change);
