@@ -76,10 +76,14 @@ const diskUse = async (folder: string, { dev, tryOpen = openToLook }: CardRoots)
 
 const IS_UP = 1;
 
+/** A virtio card, as a host has that is a virtual machine itself, has its interface one folder deeper. */
 const interfaceUse = async (folder: string): Promise<string | undefined> => {
-  for (const name of await list(join(folder, 'net'))) {
-    if ((Number(await text(join(folder, 'net', name, 'flags'))) & IS_UP) !== 0) {
-      return `its network interface ${name} is up`;
+  const deeper = (await list(folder)).filter((name) => /^virtio\d+$/.test(name)).map((name) => join(folder, name));
+  for (const parent of [folder, ...deeper]) {
+    for (const name of await list(join(parent, 'net'))) {
+      if ((Number(await text(join(parent, 'net', name, 'flags'))) & IS_UP) !== 0) {
+        return `its network interface ${name} is up`;
+      }
     }
   }
   return undefined;

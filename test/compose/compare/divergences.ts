@@ -38,6 +38,8 @@ export const DIVERGENCES: Readonly<Record<string, (difference: Difference) => bo
   crash: refuses(/cmd\/main\.go:\d+ \+0x|panic: /),
   'unselected-files': (difference) => /^[a-c]$/.test(difference.args.at(-1) ?? '') && refuses(UNREAD)(difference),
   'unread-files': (difference) => difference.args.some((arg) => LISTING.test(arg)) && refuses(UNREAD)(difference),
+  'variables-build': (difference) =>
+    difference.args.includes('--variables') && refuses(/\.build: invalid type \S+( \S+)? for build/)(difference),
   'build-list': weRefuse(/build is a mapping in \S+ and must be a mapping here/),
   'empty-device': weRefuse(/devices\[\d+\] has no target/),
   'include-types': weRefuse(/project_directory must be text/),

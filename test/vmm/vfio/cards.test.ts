@@ -87,6 +87,9 @@ describe('whether a machine can have a card', () => {
     const all = await verdicts([...DESKTOP, nic]);
     expect(all['0000:03:00.0']).toMatchObject({ reason: 'its network interface eth0 is up' });
     expect(all['0000:01:00.0']).toMatchObject({ reason: 'its IOMMU group 1 has 0000:03:00.0 as well: its network interface eth0 is up' });
+    const virtio = { ...nic, driver: 'virtio-pci', group: '8', files: { 'virtio0/net/ens3/flags': '0x1003' } };
+    await rm(folder, { recursive: true });
+    expect((await verdicts([...DESKTOP, virtio]))['0000:03:00.0']).toMatchObject({ reason: 'its network interface ens3 is up' });
     const down = { ...nic, group: '9', files: { 'net/eth0/flags': '0x1002' } };
     await rm(folder, { recursive: true });
     expect((await verdicts([...DESKTOP, down]))['0000:03:00.0']).toEqual({ use: 'bind' });
