@@ -2,12 +2,14 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
 import { exists } from '../../base/host/files.ts';
+import { withLock } from '../../base/host/lock.ts';
 import { identifyProcess, isAlive, mustRun, type ProcessIdentity } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
 import type { CardWish, MachineSpec } from '../model/machine.ts';
-import { type Card, VFIO_DRIVER } from './card.ts';
+import { type Card, type CardHost, VFIO_DRIVER } from './card.ts';
 import { chooseCards } from './choose-cards.ts';
-import { type CardRoots, groupFile, REAL_ROOTS, readCards } from './read-cards.ts';
+import { groupFile, isRoot, REAL_ROOTS, readCards } from './read-cards.ts';
+import type { CardRoots } from './sysfs.ts';
 
 const log = logger('cards');
 
@@ -40,12 +42,23 @@ export interface TakenCards {
  * Takes what a machine wants from their drivers, where this is needed and may be done (root), and notes what they go back to. Throws
  * HYPR_UNSUPPORTED, VMM_START; then none is taken.
  */
-export const takeCards = async (
-  { name, runDir }: Pick<MachineSpec, 'name' | 'runDir'>,
+export const takeCards = (
+  machine: Pick<MachineSpec, 'name' | 'runDir'>,
   wishes: readonly CardWish[],
   hands: CardHands = REAL_HANDS,
 ): Promise<TakenCards> => {
-  const cards = chooseCards(name, wishes, await readCards(hands), reserved);
+  const take = (): Promise<TakenCards> => takeChosen(machine, wishes, hands);
+  return isRoot(hands) ? alone(hands, take) : take();
+};
+
+const takeChosen = async (
+  { name, runDir }: Pick<MachineSpec, 'name' | 'runDir'>,
+  wishes: readonly CardWish[],
+  hands: CardHands,
+): Promise<TakenCards> => {
+  const host = await readCards(hands);
+  const others = await groupsOfOthers(host, hands);
+  const cards = chooseCards(name, wishes, host, new Set([...reserved, ...others]));
   const groups = cards.flatMap(({ group }) => group ?? []);
   for (const group of groups) {
     reserved.add(group);
@@ -57,10 +70,25 @@ export const takeCards = async (
     }
     return { cards: cards.map(({ address }) => ({ address })), settled };
   } catch (error) {
-    await giveBackCards(runDir, hands);
+    await giveBackOf(runDir, hands);
     settled();
     throw error;
   }
+};
+
+const LOCK_MS = 120_000;
+
+/** Supervisors of several stacks take and give back one after another: what one has seen of a card holds until it is noted. */
+const alone = async <T>(hands: CardHands, work: () => Promise<T>): Promise<T> => {
+  await mkdir(hands.notes, { recursive: true, mode: 0o700 });
+  return withLock(join(hands.notes, 'lock'), { what: 'the cards of this host', timeout: LOCK_MS }, work);
+};
+
+/** Groups that another supervisor took for a machine, which may not have opened them yet. */
+const groupsOfOthers = async ({ cards }: CardHost, hands: CardHands): Promise<string[]> => {
+  const notes = await readNotes(hands);
+  const taken = notes.filter(([, { owner }]) => owner !== undefined && owner.pid !== process.pid && isAlive(owner));
+  return taken.flatMap(([address]) => cards.find((card) => card.address === address)?.group ?? []);
 };
 
 /** One that has the driver already stays noted as it is, if an earlier machine took it and was killed with its supervisor. */
@@ -70,11 +98,11 @@ const takeOne = async ({ address, driver }: Card, runDir: string, hands: CardHan
     return;
   }
   const note: Note = {
-    driver: driver === VFIO_DRIVER ? (earlier?.driver ?? null) : (driver ?? null),
+    // Without a driver it is between two: who took it was killed there.
+    driver: (driver === VFIO_DRIVER ? undefined : driver) ?? earlier?.driver ?? null,
     runDir,
     owner: identifyProcess(process.pid),
   };
-  await mkdir(hands.notes, { recursive: true, mode: 0o700 });
   await writeFile(notePath(address, hands), JSON.stringify(note), { mode: 0o600 });
   if (driver !== VFIO_DRIVER) {
     await loadDriver(hands);
@@ -85,6 +113,14 @@ const takeOne = async ({ address, driver }: Card, runDir: string, hands: CardHan
 
 /** Gives back what was taken for the machine of this folder, whose process is gone. Safe to repeat; what fails is logged and stays noted. */
 export const giveBackCards = async (runDir: string, hands: CardHands = REAL_HANDS): Promise<void> => {
+  if ((await readNotes(hands)).some(([, note]) => note.runDir === runDir)) {
+    await alone(hands, () => giveBackOf(runDir, hands)).catch((error: unknown) => {
+      log.warn('cards were not given back', { runDir, reason: messageOf(error) });
+    });
+  }
+};
+
+const giveBackOf = async (runDir: string, hands: CardHands): Promise<void> => {
   for (const [address, note] of await readNotes(hands)) {
     if (note.runDir === runDir) {
       await giveBack(address, note, hands);
@@ -115,16 +151,19 @@ export const lostCards = async (hands: CardHands = REAL_HANDS): Promise<string[]
 };
 
 /** Gives them back, and tells which. */
-export const giveBackLost = async (hands: CardHands = REAL_HANDS): Promise<string[]> => {
-  const given: string[] = [];
-  for (const address of await lostCards(hands)) {
-    const note = await readNote(address, hands);
-    if (note !== undefined && (await giveBack(address, note, hands))) {
-      given.push(address);
-    }
-  }
-  return given;
-};
+export const giveBackLost = async (hands: CardHands = REAL_HANDS): Promise<string[]> =>
+  (await lostCards(hands)).length === 0
+    ? []
+    : alone(hands, async () => {
+        const given: string[] = [];
+        for (const address of await lostCards(hands)) {
+          const note = await readNote(address, hands);
+          if (note !== undefined && (await giveBack(address, note, hands))) {
+            given.push(address);
+          }
+        }
+        return given;
+      });
 
 const deviceFile = (address: string, name: string, { sys }: CardHands): string => join(sys, 'bus/pci/devices', address, name);
 

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
+import { identifyProcess } from '../../../base/host/process.ts';
 import { chooseCards } from '../../../vmm/vfio/choose-cards.ts';
 import { judgeCard } from '../../../vmm/vfio/judge.ts';
 import { lockedBytes, lockLimit, refuseWithoutLock } from '../../../vmm/vfio/locked-memory.ts';
@@ -93,6 +94,65 @@ describe('whether a machine can have a card', () => {
     const down = { ...nic, group: '9', files: { 'net/eth0/flags': '0x1002' } };
     await rm(folder, { recursive: true });
     expect((await verdicts([...DESKTOP, down]))['0000:03:00.0']).toEqual({ use: 'bind' });
+  });
+
+  const ONE: Pick<MadeCard, 'address' | 'group'> = { address: '0000:03:00.0', group: '3' };
+  const virtio: MadeCard = { ...ONE, class: '0x020000', driver: 'virtio-pci' };
+
+  it.each<[string, MadeCard, Options, string]>([
+    ['virtio interface', { ...virtio, files: { 'virtio0/net/eth0/flags': '0x1003' } }, {}, 'its network interface eth0 is up'],
+    [
+      'virtio disk',
+      { ...virtio, class: '0x010000', files: { 'virtio1/block/vda/dev': '254:0' } },
+      { open: { '/dev/vda': 'busy' } },
+      'its disk vda is mounted or otherwise in use',
+    ],
+    [
+      'SATA disk',
+      { ...ONE, class: '0x010601', driver: 'ahci', files: { 'ata1/host0/target0:0:0/0:0:0:0/block/sda/dev': '8:0' } },
+      { open: { '/dev/sda': 'busy' } },
+      'its disk sda is mounted or otherwise in use',
+    ],
+    [
+      'interface by USB',
+      { ...ONE, class: USB, driver: 'xhci_hcd', files: { 'usb1/1-1/1-1:1.0/net/enx0/flags': '0x1003' } },
+      {},
+      'its network interface enx0 is up',
+    ],
+    [
+      'card with virtual functions',
+      { ...virtio, files: { sriov_numvfs: '4' } },
+      {},
+      'it has 4 virtual functions (SR-IOV), which would be gone',
+    ],
+  ])('is no, and prints no command, for a %s that the host uses', async (_, card, options, reason) => {
+    expect((await verdicts([card], { ...options, isRoot: false }))[ONE.address]).toEqual({ use: 'no', reason, fix: [] });
+  });
+
+  it.each([
+    ['mounted', { mountinfo: '29 1 254:1 / / rw - ext4 /dev/root rw' }, {}],
+    ['mounted by name (btrfs)', { mountinfo: '29 1 0:25 / / rw - btrfs /dev/vda1 rw' }, {}],
+    ['swap', { swaps: 'Filename Type Size\n/dev/vda1 partition 1 0 -2' }, {}],
+    ['mapped', {}, { 'virtio1/block/vda/vda1/holders/dm-0': '' }],
+  ] as const)('is no for a disk that is %s, also for who may not open it', async (_, told, files) => {
+    const disk: MadeCard = {
+      ...virtio,
+      class: '0x010000',
+      files: { 'virtio1/block/vda/dev': '254:0', 'virtio1/block/vda/vda1/dev': '254:1', ...files },
+    };
+    const roots = await makeHost(folder, [disk], { isRoot: false, open: { '/dev/vda': 'denied' } });
+    const judge = async () => {
+      const host = await readCards(roots);
+      return judgeCard(host.cards[0] as (typeof host.cards)[number], host);
+    };
+    if (!('virtio1/block/vda/vda1/holders/dm-0' in files)) {
+      expect(await judge()).not.toMatchObject({ fix: [] });
+    }
+    await mkdir(join(roots.proc, 'self'), { recursive: true });
+    for (const [name, content] of Object.entries(told)) {
+      await writeFile(join(roots.proc, name === 'swaps' ? name : `self/${name}`), `\n${content}\n`);
+    }
+    expect(await judge()).toEqual({ use: 'no', reason: 'its disk vda is mounted or otherwise in use', fix: [] });
   });
 
   it('is no for a card that a program has open', async () => {
@@ -195,6 +255,31 @@ describe('taking cards', () => {
     expect(await lostCards(hands)).toEqual(['0000:02:00.0']);
     await giveBackCards('/r/web', hands);
     expect(await lostCards(hands)).toEqual([]);
+  });
+});
+
+describe('a card that is noted', () => {
+  const noted = async (note: Record<string, unknown>) => {
+    const [card] = DESKTOP.filter(({ address }) => address === '0000:02:00.0').map(({ driver: _, ...rest }) => rest);
+    const hands = { ...(await makeHost(folder, [card as MadeCard])), notes: join(folder, 'notes') };
+    await mkdir(hands.notes);
+    const file = join(hands.notes, '0000:02:00.0.json');
+    await writeFile(file, JSON.stringify({ driver: 'nvme', runDir: '/r/web', ...note }));
+    const taken = takeCards({ name: 'web-2', runDir: '/r/2' }, [{ address: '0000:02:00.0' }], hands);
+    return { taken, file };
+  };
+
+  it('by a living supervisor of another stack is not taken again', async () => {
+    const { taken, file } = await noted({ owner: identifyProcess(process.ppid) });
+    await expect(taken).rejects.toThrow('web-2 cannot have 0000:02:00.0: a machine has it');
+    expect(JSON.parse(await readFile(file, 'utf8'))).toMatchObject({ runDir: '/r/web' });
+  });
+
+  it('by one that was killed between unbind and bind keeps the driver it goes back to', async () => {
+    const { taken, file } = await noted({ owner: { pid: 1, startTime: 'never' } });
+    // The kernel of this host binds nothing, so that it is given back at once, to the driver of the note.
+    await expect(taken).rejects.toThrow('did not get the driver vfio-pci');
+    expect(JSON.parse(await readFile(file, 'utf8'))).toMatchObject({ driver: 'nvme', runDir: '/r/2' });
   });
 });
 

@@ -1,7 +1,7 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Access } from '../../../vmm/vfio/card.ts';
-import type { CardRoots } from '../../../vmm/vfio/read-cards.ts';
+import type { CardRoots } from '../../../vmm/vfio/sysfs.ts';
 
 /** A card of a made-up host. */
 export interface MadeCard {
@@ -37,6 +37,7 @@ export const makeHost = async (
     for (const [name, content] of Object.entries(files)) {
       await mkdir(join(device, name, '..'), { recursive: true });
       await writeFile(join(device, name), `${content}\n`);
+      await linkClass(sys, join(device, name));
     }
     if (card.driver !== undefined) {
       await mkdir(join(sys, 'bus/pci/drivers', card.driver), { recursive: true });
@@ -49,6 +50,15 @@ export const makeHost = async (
   }
   const dev = '/dev';
   return { sys, dev, proc, isRoot, tryOpen: (path) => Promise.resolve(open[path] ?? 'absent') };
+};
+
+/** `…/net/eth0/flags` is an interface, `…/block/vda/dev` a disk: the kernel has links to them by their class. */
+const linkClass = async (sys: string, file: string): Promise<void> => {
+  const [target, kind, name] = /^.*\/(net|block)\/([^/]+)/.exec(file) ?? [];
+  if (target !== undefined && kind !== undefined && name !== undefined) {
+    await mkdir(join(sys, 'class', kind), { recursive: true });
+    await symlink(target, join(sys, 'class', kind, name)).catch(() => {});
+  }
 };
 
 export const VGA = '0x030000';
