@@ -207,6 +207,18 @@ export const ATTACKS = [
     'test/guest/client/hostile-agent.test.ts',
     'by more output than it was allowed',
   ],
+  [
+    'An agent floods the host with paths of a synced folder, or endless ones',
+    'cut, and counted',
+    'test/guest/client/hostile-agent.test.ts',
+    'says of a synced folder no more than fits',
+  ],
+  [
+    'A machine puts a link in the place of a folder that is synced, to write outside of it',
+    'no link is followed',
+    'test/guest/sync.test.ts',
+    'follows no link that one side puts in the place of a folder',
+  ],
   // A volume that one machine serves to another: either may be hostile.
   [
     'A machine asks for a name outside the volume that it borrows',
