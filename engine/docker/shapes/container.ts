@@ -184,9 +184,12 @@ const ipamConfigOf = (network: NetworkDetail, spec: ReplicaDetail['spec']): Reco
 
 const endpointOf = (network: NetworkDetail, id: string, spec: ReplicaDetail['spec']): Record<string, unknown> => {
   const member = network.members.find((each) => each.id === id);
+  // Its own name is told apart from those that were asked for, as docker does.
+  const aliases = spec.networks.flatMap((each) => (isOn(each.key, network) ? each.aliases : [])).filter((name) => name !== spec.name);
   return {
     IPAMConfig: ipamConfigOf(network, spec),
-    Aliases: spec.networks.flatMap(({ key, aliases }) => (isOn(key, network) ? aliases : [])),
+    Aliases: aliases.length === 0 ? null : aliases,
+    DNSNames: [spec.name, ...aliases],
     MacAddress: member?.mac ?? '',
     NetworkID: network.id,
     EndpointID: '',

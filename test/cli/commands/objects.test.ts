@@ -318,7 +318,15 @@ describe('inspect', () => {
       IPAddress: expect.stringMatching(/^192\.168\.128\.[34]$/),
       IPPrefixLen: 24,
       Aliases: ['db'],
+      DNSNames: ['shop-db-1', 'db'],
     });
+  });
+
+  test('a machine whose service has its own name has no other alias', async () => {
+    const { stack, type } = await openShop();
+    await stack.up(shopOf(stack, { solo: { container_name: 'solo' } }));
+    const [solo] = JSON.parse((await type('inspect solo')).out);
+    expect(solo.NetworkSettings.Networks.shop_default).toMatchObject({ Aliases: null, DNSNames: ['solo'] });
   });
 
   test.each([
