@@ -34,6 +34,8 @@ export const routeCaller = (routes: Routes): ((request: RouteRequest) => Promise
         return;
       }
       const pipe = new PassThrough();
+      // Who reads is told by its iterator; before anybody does, `reject` tells, and nothing else may end this process.
+      pipe.on('error', () => {});
       const reply = replyTo(pipe, resolve);
       const call = { params, query: new Query(query), version: NEWEST, headers: {}, body: bodyOf(body), reply, signal };
       Promise.resolve(handler(call)).catch((error: Error) => {

@@ -30,6 +30,10 @@ const routes: Routes = {
     asked.push(await body.json());
     reply.json({ id: 'abc' }, 201);
   },
+  // As most do: it fails after it has waited.
+  'DELETE /volumes/{name}': async ({ params }) => {
+    throw new ApiError(404, `No such volume: ${params.name}`);
+  },
   'POST /machines/{id}/stop': async ({ params, query, body, reply }) => {
     asked.push([params.id, query.text('t'), await body.json()]);
     reply.empty(204);
@@ -152,6 +156,7 @@ describe('gRPC of all stacks', () => {
 
   test.each<[string, (client: Client) => Promise<unknown>, Code, string]>([
     ['nothing of that name', (client) => client.getVM(of({ id: 'nope' })), Code.NotFound, 'No such container: nope'],
+    ['what fails later', (client) => client.deleteVolume(of({ name: 'nope' })), Code.NotFound, 'No such volume: nope'],
     ['a member that is missing', (client) => client.getVM(of({})), Code.InvalidArgument, 'id is missing'],
     ['a member of another kind', (client) => client.getVM(of({ id: 3 } as JsonObject)), Code.InvalidArgument, 'id is missing'],
     ['what is under way', (client) => client.destroyStack(of({ name: 'shop' })), Code.FailedPrecondition, 'shop is busy (wait)'],
