@@ -5,6 +5,7 @@ import { psState } from '../../engine/docker/shapes/status.ts';
 import type { ReplicaDetail } from '../../engine/model/types.ts';
 import type { Invocation } from '../core/command-spec.ts';
 import { noSuchMachine } from '../core/machines.ts';
+import { checkServices } from '../core/project.ts';
 import { compileFilters, nameJudge } from '../format/filters.ts';
 import { formatListing } from '../format/output.ts';
 import { psRow } from '../format/replica.ts';
@@ -26,10 +27,12 @@ const DOCKERS = /^(label|name|id|ancestor|before|since|exited|expose|publish|hea
 
 export const hasDockerFilter = (filters: readonly string[]): boolean => filters.some((filter) => DOCKERS.test(filter));
 
-/** docker's `ps`: the machines of all stacks, one-offs too, the newest first. */
-export const printAllMachines = async ({ context, flags }: Invocation): Promise<number> => {
+/** docker's `ps`: the machines of all stacks (or of services of `only`), one-offs too, the newest first. */
+export const printAllMachines = async ({ context, flags, args }: Invocation, only?: string): Promise<number> => {
   const objects = await (await context.engine()).openObjects();
-  const filters = flags.list('filter');
+  const meant = objects.replicas().filter(({ stack }) => only === undefined || stack === only);
+  checkServices(args, Object.fromEntries(meant.map(({ status }) => [status.service, true])));
+  const filters = [...flags.list('filter'), ...flags.list('status').map((state) => `status=${state}`)];
   const judges = containerJudges((reference) => objects.replicas(reference)[0]?.status.createdAt ?? fail(reference));
   const matches = compileFilters<ReplicaDetail>(filters, {
     ...judges,
@@ -39,8 +42,8 @@ export const printAllMachines = async ({ context, flags }: Invocation): Promise<
   });
   const last = flags.bool('latest') ? 1 : (flags.int('last') ?? 0);
   const all = flags.bool('all') || last > 0 || filters.some((filter) => /^(status|exited)=/.test(filter));
-  const shown = objects
-    .replicas()
+  const shown = meant
+    .filter(({ status }) => args.length === 0 || args.includes(status.service))
     .filter(matches)
     .filter(({ status }) => all || !['created', 'exited', 'dead'].includes(psState(status)))
     .sort((a, b) => b.status.createdAt - a.status.createdAt)
@@ -48,6 +51,10 @@ export const printAllMachines = async ({ context, flags }: Invocation): Promise<
   const noTrunc = flags.bool('no-trunc');
   if (flags.bool('quiet')) {
     context.stdout.write(shown.map(({ status }) => `${noTrunc ? status.id : shortId(status.id)}\n`).join(''));
+    return 0;
+  }
+  if (flags.bool('services')) {
+    context.stdout.write([...new Set(shown.map(({ status }) => `${status.service}\n`))].join(''));
     return 0;
   }
   const rows = shown.map(({ status, stack }) => psRow(status, { stack, now: context.now(), noTrunc }));

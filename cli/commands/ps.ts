@@ -4,7 +4,7 @@ import type { ReplicaStatus } from '../../engine/model/events.ts';
 import type { Handler } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
 import type { Flags } from '../core/flags.ts';
-import { checkServices, withStack } from '../core/project.ts';
+import { checkServices, findStackName, withStack } from '../core/project.ts';
 import { formatListing } from '../format/output.ts';
 import { psRow } from '../format/replica.ts';
 import type { ServiceUrls } from '../format/summary.ts';
@@ -25,7 +25,8 @@ const STATES = ['created', 'restarting', 'running', 'removing', 'paused', 'suspe
 
 /**
  * `compose ps`, and `ps` of a stack or services that are named: running replicas by name; table, one JSON object per line, template, ids
- * or service names. `ps` alone is docker's: machines of all stacks, wherever it is typed, because scripts take it for that.
+ * or service names. `ps` alone is docker's: machines of all stacks, wherever it is typed, because scripts take it for that;
+ * docker's filters, -n and -l are of the machines of the stack that is named, else of all.
  */
 export const runPs: Handler = async (invocation) => {
   const { args, flags, viaCompose } = invocation;
@@ -33,7 +34,10 @@ export const runPs: Handler = async (invocation) => {
     flags.string('project-name') !== undefined || flags.string('project-directory') !== undefined || flags.list('file').length > 0;
   const isStacks = viaCompose || namesStack || args.length > 0 || flags.bool('services') || flags.list('status').length > 0;
   const isDockers = flags.bool('latest') || flags.int('last') !== undefined || hasDockerFilter(flags.list('filter'));
-  return isStacks && (viaCompose || !isDockers) ? printStack(invocation) : printAllMachines(invocation);
+  if (isStacks && (viaCompose || !isDockers)) {
+    return printStack(invocation);
+  }
+  return printAllMachines(invocation, isStacks ? await findStackName(invocation) : undefined);
 };
 
 const printStack: Handler = async (invocation) => {

@@ -604,4 +604,28 @@ describe('docker’s commands on machines of all stacks', () => {
     expect((await ps('ps db')).code).toBe(1);
     expect(await ps('-f nope.yaml ps', new HyprError('COMPOSE_NOT_FOUND', 'no file'))).toEqual({ code: 1, out: '' });
   });
+
+  test.each([
+    ['-p other ps --filter name=- --format {{.Names}}', 'other-db-1\nother-job-3\n'],
+    ['-p other ps -l --format {{.Names}}', 'other-db-1\n'],
+    ['-p other ps -n 5 job --format {{.Names}}', 'other-job-3\n'],
+    ['-p other ps --filter name=- --services', 'db\njob\n'],
+    ['-p other ps --filter name=- --status exited --format {{.Names}}', 'other-db-1\n'],
+    ['-p shop ps --filter name=- -q', ''],
+    ['container ls --status exited --format {{.Names}}', 'other-db-1\n'],
+    ['container ls -a --services', 'api\ndb\njob\n'],
+  ])("docker's filters are of the stack and services that are named: %s", async (line, out) => {
+    const made = fakeContext({});
+    const machine = (stack: string, service: string, number: number, more: Partial<ReplicaStatus>) =>
+      ({ stack, status: replica({ service, name: `${stack}-${service}-${number}`, ...more }) }) as ReplicaDetail;
+    made.fake.machines = [
+      machine('third', 'api', 1, { createdAt: 30 }),
+      machine('other', 'db', 1, { createdAt: 20, state: 'exited', exitCode: 0 }),
+      machine('other', 'job', 3, { createdAt: 10 }),
+    ];
+    // A filter by status shows those that ended; others only what runs.
+    const all = line.includes('name=-') && !line.includes('--status') ? line.replace(' ps ', ' ps -a ') : line;
+    expect(await run(made, all)).toBe(0);
+    expect(made.stdout.text).toBe(out);
+  });
 });
