@@ -40,7 +40,11 @@ interface DeviceRequest {
 }
 
 /** PCI's numbers of who makes GPUs. */
-const VENDORS: Readonly<Record<string, number>> = { nvidia: 0x10de, amd: 0x1002, intel: 0x8086 };
+const VENDORS: ReadonlyMap<string, number> = new Map([
+  ['nvidia', 0x10de],
+  ['amd', 0x1002],
+  ['intel', 0x8086],
+]);
 
 /** What NVIDIA's driver for docker knows besides `gpu`: parts of its libraries, which are the image's own here. */
 const CAPABILITIES: readonly string[] = [
@@ -61,13 +65,13 @@ const wishesOf = ({ capabilities = [], driver = '', count, device_ids: ids }: De
   const what = path.slice(2).join('.');
   const refuse = (text: string, hint: string): HyprError =>
     new HyprError('HYPR_UNSUPPORTED', `service ${path[1]}: ${what}: ${text}`, { path, hint });
-  const vendor = driver === '' ? undefined : VENDORS[driver];
+  const vendor = VENDORS.get(driver);
   const unknown = capabilities.find((capability) => !CAPABILITIES.includes(capability));
   if (unknown !== undefined) {
     throw refuse(`no device has the capability ${unknown} here`, 'name a card by its address: x-hypr: {pci: [ADDRESS]}');
   }
   if (driver !== '' && vendor === undefined) {
-    throw refuse(`there is no driver ${driver}`, `leave it out, or write ${Object.keys(VENDORS).join(', ')}`);
+    throw refuse(`there is no driver ${driver}`, `leave it out, or write ${[...VENDORS.keys()].join(', ')}`);
   }
   const only = vendor === undefined ? {} : { vendor };
   if (ids !== undefined) {

@@ -380,6 +380,7 @@ describe('what a machine cannot have is refused with the reason', () => {
     ['gpus', { network_mode: 'service:db', gpus: [{ count: 'all' }] }, 'for a service in the machine of db'],
     ['gpus', { gpus: [{ capabilities: ['tpu'] }] }, 'no device has the capability tpu here'],
     ['gpus', { gpus: [{ driver: 'cdi' }] }, 'there is no driver cdi'],
+    ['gpus', { gpus: [{ driver: 'toString' }] }, 'there is no driver toString'],
     ['gpus', { gpus: [{ device_ids: ['GPU-3a23c669'] }] }, 'GPU-3a23c669 names no card'],
     ['external_links', { external_links: ['other:db'] }, 'machines reach those of their own stack only'],
     ['credential_spec', { credential_spec: { file: 'x' } }, 'that is for Windows containers'],
