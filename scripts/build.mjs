@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { makeBundle } from './bundle.mjs';
+import { TRAIN_FLAGS } from './own-node.mjs';
 
 const root = new URL('..', import.meta.url);
 const dist = new URL('dist/', root);
@@ -150,12 +151,11 @@ await writeFile(new URL('built.json', dist), JSON.stringify({ chunks }));
 // One file, because a supervisor runs for months, and a chunk loaded later might belong to another version.
 await makeBundle({ dist: fileURLToPath(dist), name: 'supervise', entry: 'engine/process/bundle.ts', core: undefined, options });
 
-// A separate process, because it runs the product, with its own home. Seeds, and one thread for everything: the caches are the same each time.
-const { status } = spawnSync(
-  process.execPath,
-  ['--hash-seed=1', '--random-seed=1', '--single-threaded-gc', fileURLToPath(new URL('train.mjs', import.meta.url))],
-  { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, UV_THREADPOOL_SIZE: '1' } },
-);
+// A separate process, because it runs the product, with its own home. Its flags, and one thread for everything: the caches are the same each time.
+const { status } = spawnSync(process.execPath, [...TRAIN_FLAGS, fileURLToPath(new URL('train.mjs', import.meta.url))], {
+  stdio: ['ignore', 'ignore', 'inherit'],
+  env: { ...process.env, UV_THREADPOOL_SIZE: '1' },
+});
 if (status !== 0) {
   process.stderr.write('warning: there is no code cache, so every start takes longer\n');
 }

@@ -84,3 +84,9 @@ const checkNative = () =>
   run(ownNode, ['-e', "new (require('better-sqlite3'))(':memory:')"]).catch((error) => {
     throw new Error('its database cannot be loaded on this host (it needs Debian 12, Ubuntu 22.04 or newer)', { cause: error });
   });
+
+/**
+ * What Node is started with to make the code caches, so that they are the same each time: seeds, one thread, and a heap that is not collected
+ * meanwhile. A collection drops functions that are not compiled yet; they get other numbers when they come again, and when it comes depends on time.
+ */
+export const TRAIN_FLAGS = ['--hash-seed=1', '--random-seed=1', '--single-threaded-gc', '--initial-old-space-size=2048'];

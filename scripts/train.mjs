@@ -87,8 +87,9 @@ try {
   for (const flag of TRAINING) {
     setFlagsFromString(`--${flag}`);
   }
-  // build.mjs sets it, so that the hashes of strings, which are in a cache, are the same in each run.
+  // Of TRAIN_FLAGS: what a cache is valid for has these as well.
   setFlagsFromString('--hash-seed=0');
+  setFlagsFromString('--initial-old-space-size=0');
   for (const script of [...cli.scripts, ...supervise.scripts]) {
     await keep(script);
   }
