@@ -10,7 +10,7 @@ import type { ServeDockerOptions } from '../model/command-options.ts';
 import { sweepBuildFolders } from './buildkit/build-folders.ts';
 import { GiveBack } from './http/give-back.ts';
 import { type HttpServer, listen, listenOn } from './http/listen.ts';
-import { makeRouter } from './http/router.ts';
+import { makeRouter, type Routes } from './http/router.ts';
 import { Host } from './machines/host.ts';
 import type { LoopbackServer } from './rest/listen.ts';
 import { dockerRoutes } from './routes/index.ts';
@@ -37,7 +37,7 @@ export const serveDocker = async (options: ServeDockerOptions, signal: AbortSign
     };
     const { passed } = options;
     server = passed === undefined ? await listen(socket, find, onConnections) : await listenOn(passed, find, onConnections);
-    more = await servePorts(host, options);
+    more = await servePorts(host, options, (routes) => memory.watch(routes));
     options.onListening(socket);
     if (options.onNotice !== undefined) {
       void tellOtherVersions(options.onNotice, signal);
@@ -54,7 +54,11 @@ export const serveDocker = async (options: ServeDockerOptions, signal: AbortSign
 };
 
 /** Opens the ports that were asked for; all or none. Throws NET_PORT_IN_USE, HYPR_PERMISSION. */
-const servePorts = async (host: Host, { rest, metrics, grpc, settings, onPort }: ServeDockerOptions): Promise<readonly HttpServer[]> => {
+const servePorts = async (
+  host: Host,
+  { rest, metrics, grpc, settings, onPort }: ServeDockerOptions,
+  watch: (routes: Routes) => Routes,
+): Promise<readonly HttpServer[]> => {
   if (rest === undefined && metrics === undefined && grpc === undefined) {
     return [];
   }
@@ -64,7 +68,7 @@ const servePorts = async (host: Host, { rest, metrics, grpc, settings, onPort }:
   const open: LoopbackServer[] = [];
   try {
     if (rest !== undefined) {
-      open.push(await serveRest(host, { port: rest, token, settings }));
+      open.push(await serveRest(host, { port: rest, token, settings, watch }));
       onPort?.('rest', `http://127.0.0.1:${open.at(-1)?.port}/api/v1`, tokenPath());
     }
     if (metrics !== undefined) {
@@ -74,7 +78,7 @@ const servePorts = async (host: Host, { rest, metrics, grpc, settings, onPort }:
     if (grpc !== undefined) {
       const { serveGrpc } = await import('./grpc/serve-grpc.ts');
       const { restRoutes } = await import('./rest/routes.ts');
-      open.push(await serveGrpc(restRoutes(host, settings), { port: grpc, token }));
+      open.push(await serveGrpc(watch(restRoutes(host, settings)), { port: grpc, token }));
       onPort?.('grpc', `127.0.0.1:${open.at(-1)?.port}`, tokenPath());
     }
     return open;

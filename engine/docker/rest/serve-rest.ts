@@ -1,5 +1,5 @@
 import type { SettingsApi } from '../../model/command-options.ts';
-import { makeRouter } from '../http/router.ts';
+import { makeRouter, type Routes } from '../http/router.ts';
 import { type Find, serveConnections } from '../http/serve-connections.ts';
 import type { Host } from '../machines/host.ts';
 import { type LoopbackServer, listenOnLoopback } from './listen.ts';
@@ -14,11 +14,16 @@ interface RestOptions {
   readonly port: number;
   readonly token: string;
   readonly settings?: SettingsApi | undefined;
+  /** Sees what comes to its routes. */
+  readonly watch?: (routes: Routes) => Routes;
 }
 
 /** The JSON API on a port of 127.0.0.1. Throws NET_PORT_IN_USE. */
-export const serveRest = async (host: Host, { port, token, settings }: RestOptions): Promise<LoopbackServer> => {
-  const find = makeRouter(restRoutes(host, settings));
+export const serveRest = async (
+  host: Host,
+  { port, token, settings, watch = (routes) => routes }: RestOptions,
+): Promise<LoopbackServer> => {
+  const find = makeRouter(watch(restRoutes(host, settings)));
   const plain: Find = (method, path) => find(method, path.replace(/^\/api\/v1(?=\/)/, ''));
   const { server } = serveConnections(plain, () => {});
   return await listenOnLoopback(
