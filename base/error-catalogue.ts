@@ -90,6 +90,7 @@ export const ERRORS = {
   DEPENDENCY_FAILED: { kind: 'user', text: 'a dependency failed to start' },
   NOT_FOUND: { kind: 'user', text: 'nothing has the name that a command was given' },
   NETWORK_IN_USE: { kind: 'user', text: 'a network cannot be removed while machines are on it' },
+  SYNC_PENDING: { kind: 'user', text: 'what a machine wrote in a synced folder is not on this host yet' },
   VOLUME_IN_USE: { kind: 'user', text: 'a volume is in use' },
   EXTERNAL_NOT_FOUND: { kind: 'user', text: 'an external volume, network, config or secret does not exist' },
   SETUP_FAILED: { kind: 'user', text: 'a step of the set-up failed' },

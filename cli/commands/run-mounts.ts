@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import type { MountConfig } from '../../compose/model/model.ts';
+import { readMountMode } from '../../compose/model/mount-mode.ts';
 
 /**
  * docker's `--mount type=bind,src=/a,dst=/b,readonly`; without a type it is a volume. `cwd`: the folder that sources start from.
@@ -20,7 +21,7 @@ export const readMount = (text: string, cwd: string): MountConfig => {
       if (source === undefined) {
         throw invalid(text, 'a bind mount has a source');
       }
-      return { type, source: resolve(cwd, source), ...common, bind: { create_host_path: false } };
+      return { type, source: resolve(cwd, source), ...common, bind: { create_host_path: false }, ...ownSettings(fields, text) };
     case 'volume': {
       const subpath = fields.get('volume-subpath');
       const volume = { nocopy: fields.get('volume-nocopy') === 'true', ...(subpath === undefined ? {} : { subpath }) };
@@ -36,11 +37,22 @@ export const readMount = (text: string, cwd: string): MountConfig => {
   }
 };
 
+/** `x-hypr.mount=synced`, as in a Compose file. */
+const ownSettings = (fields: ReadonlyMap<string, string>, text: string): Pick<MountConfig, 'x-hypr'> => {
+  const mount = fields.get('x-hypr.mount');
+  const read = readMountMode({ mount });
+  if (typeof read === 'object') {
+    throw invalid(text, `x-hypr.mount ${read.fault}`);
+  }
+  return read === undefined ? {} : { 'x-hypr': { mount } };
+};
+
 /** Other names of a key, and keys that say nothing here. */
 const KEYS: Readonly<Record<string, string>> = {
   ...{ type: 'type', source: 'source', src: 'source', target: 'target', dst: 'target', destination: 'target' },
   ...{ readonly: 'readonly', ro: 'readonly', 'volume-nocopy': 'volume-nocopy', 'volume-subpath': 'volume-subpath' },
   ...{ 'tmpfs-size': 'tmpfs-size', 'tmpfs-mode': 'tmpfs-mode', consistency: 'consistency', 'bind-propagation': 'bind-propagation' },
+  'x-hypr.mount': 'x-hypr.mount',
 };
 
 const readField = (field: string, text: string): [string, string] => {

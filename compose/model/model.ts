@@ -131,6 +131,8 @@ export interface MountConfig {
   volume?: { nocopy?: boolean; subpath?: string };
   tmpfs?: { size?: string; mode?: number };
   image?: { subpath?: string };
+  /** `{mount: synced}`. */
+  'x-hypr'?: unknown;
 }
 
 /** Durations are Go durations; retries a number. */

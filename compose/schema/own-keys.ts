@@ -2,11 +2,12 @@ import { readPci } from '../model/cards.ts';
 import { readDockerAccess } from '../model/docker-access.ts';
 import { readEgress } from '../model/egress.ts';
 import { NEEDS_NIC, readIsolation } from '../model/isolation.ts';
+import { readMountMode } from '../model/mount-mode.ts';
 import { readNested } from '../model/nested.ts';
 import { readPolicies } from '../model/policies.ts';
 import { readRestartUnhealthy } from '../model/restart-unhealthy.ts';
 import { closest } from '../model/suggest.ts';
-import { type MapNode, type Node, toPlain } from '../source/node.ts';
+import { type MapNode, type Node, stringOf, toPlain } from '../source/node.ts';
 import { errorAt, type Mark } from '../source/source.ts';
 import { type Warning, Warnings } from '../model/warnings.ts';
 
@@ -27,7 +28,7 @@ const PROMISES: Readonly<Record<string, string>> = {
 };
 
 /** Settings of a service's `x-hypr` that take effect; model/egress.ts reads them. */
-const SETTINGS: readonly string[] = ['network', 'egress', 'allow_outbound', 'allowed_domains', 'restart_unhealthy', 'nested', 'docker', 'pci'];
+const SETTINGS: readonly string[] = ['network', 'egress', 'allow_outbound', 'allowed_domains', 'restart_unhealthy', 'nested', 'docker', 'pci', 'mount'];
 
 /**
  * Checks `x-hypr` keys at the top, in services, in their mounts and in networks. Throws COMPOSE_INVALID for a setting that is not well-formed or
@@ -36,16 +37,26 @@ const SETTINGS: readonly string[] = ['network', 'egress', 'allow_outbound', 'all
  */
 export const checkOwnKeys = (tree: MapNode): Warning[] => {
   const warnings = new Warnings();
-  for (const { name, node, owner, inService } of ownKeys(tree)) {
-    const isAtTop = owner === tree && name === 'x-hypr' && node.kind === 'map';
-    const own =
-      inService && name === 'x-hypr' ? settingsIn(node, owner) : isAtTop ? settingsAtTop(node, tree) : new Map([[name, node]]);
+  for (const key of ownKeys(tree)) {
+    const own = key.name === 'x-hypr' ? readSettings(key, tree) : new Map([[key.name, key.node]]);
     for (const [path, value] of own) {
       refusePromises(path, value);
       warnings.add('ignored', `${path} has no effect: hypr has no such setting in Compose files`, value.keyMark ?? value.mark);
     }
   }
   return warnings.all;
+};
+
+/** Checks the settings of an `x-hypr`, by where it is; gives what else is in it. */
+const readSettings = ({ node, owner, place }: OwnKey, tree: MapNode): Map<string, Node> => {
+  switch (place) {
+    case 'service':
+      return settingsIn(node, owner);
+    case 'mount':
+      return settingsOfMount(node, owner);
+    default:
+      return owner === tree && node.kind === 'map' ? settingsAtTop(node, tree) : new Map([['x-hypr', node]]);
+  }
 };
 
 /** Checks the settings of `x-hypr` at the top; gives what else is in it, by path. */
@@ -89,6 +100,7 @@ const settingsIn = (node: Node, service: MapNode): Map<string, Node> => {
   refuseFault('nested', readNested(toPlain(node)), node);
   refuseFault('pci', readPci(toPlain(node)), node);
   refuseFault('docker', readDockerAccess(toPlain(node)), node);
+  refuseFault('mount', readMountMode(toPlain(node)), node);
   const rest = [...node.entries].filter(([key]) => !SETTINGS.includes(key));
   for (const [key, value] of rest) {
     refuseOne(key, `x-hypr.${key}`, value);
@@ -104,7 +116,29 @@ const settingsIn = (node: Node, service: MapNode): Map<string, Node> => {
   return new Map(rest.map(([key, value]) => [`x-hypr.${key}`, value]));
 };
 
-const refuseFault = (key: string, read: boolean | string | readonly string[] | { readonly fault: string }, node: MapNode): void => {
+/** Checks the settings of a mount in its long form, which is of nothing but a mount: anything else in it is a mistake. */
+const settingsOfMount = (node: Node, mount: MapNode): Map<string, Node> => {
+  const fail = (at: Node, message: string, hint = 'write "x-hypr: {mount: synced}"'): never => {
+    throw errorAt('COMPOSE_INVALID', message, { mark: at.keyMark ?? at.mark, hint });
+  };
+  if (node.kind !== 'map') {
+    return fail(node, 'x-hypr must be a mapping of settings');
+  }
+  for (const [key, value] of node.entries) {
+    if (key !== 'mount') {
+      refuseOne(key, `x-hypr.${key}`, value);
+      fail(value, `x-hypr.${key} is not a setting of a mount`);
+    }
+  }
+  const read = readMountMode(toPlain(node));
+  refuseFault('mount', read, node);
+  if (read === 'synced' && stringOf(mount.entries.get('type')) !== 'bind') {
+    fail(node.entries.get('mount') ?? node, 'x-hypr.mount: synced is for bind mounts: a volume is on the machine\u2019s own disk already', 'remove it');
+  }
+  return new Map();
+};
+
+const refuseFault = (key: string, read: undefined | boolean | string | readonly string[] | { readonly fault: string }, node: MapNode): void => {
   if (typeof read === 'object' && 'fault' in read) {
     const at = node.entries.get(key) ?? node;
     throw errorAt('COMPOSE_INVALID', `x-hypr.${key} ${read.fault}`, { mark: at.keyMark ?? at.mark });
@@ -126,12 +160,22 @@ const refuseNeedsOfNic = (service: MapNode): void => {
 
 const OWN = /^x-hypr(-|$)/;
 
-const ownKeys = (tree: MapNode): Array<{ name: string; node: Node; owner: MapNode; inService: boolean }> => {
+interface OwnKey {
+  readonly name: string;
+  readonly node: Node;
+  readonly owner: MapNode;
+  readonly place: 'service' | 'mount' | 'other';
+}
+
+const ownKeys = (tree: MapNode): OwnKey[] => {
   const services = mapsIn(tree.entries.get('services'));
-  const owners = [tree, ...services, ...services.flatMap(mountsOf), ...mapsIn(tree.entries.get('networks'))];
-  return owners.flatMap((owner) =>
-    [...owner.entries].flatMap(([name, node]) => (OWN.test(name) ? [{ name, node, owner, inService: services.includes(owner) }] : [])),
-  );
+  const keysOf = (place: OwnKey['place'], owners: readonly MapNode[]): OwnKey[] =>
+    owners.flatMap((owner) => [...owner.entries].flatMap(([name, node]) => (OWN.test(name) ? [{ name, node, owner, place }] : [])));
+  return [
+    ...keysOf('other', [tree, ...mapsIn(tree.entries.get('networks'))]),
+    ...keysOf('service', services),
+    ...keysOf('mount', services.flatMap(mountsOf)),
+  ];
 };
 
 /** The mounts of a service in their long form; a short one has no room for settings. */

@@ -99,7 +99,14 @@ export const devices = (parts: ReplicaDisks, member: string): { readonly disks: 
     } else if (backing.kind === 'image') {
       disks.push({ serial: `${member}vol${index}`, path: backing.path, format: backing.format, readOnly: true });
     } else if (backing.kind === 'folder') {
-      shares.push({ tag: `${member}share${index}`, path: backing.path, readOnly: isReadOnly(mount), ownership: backing.ownership });
+      const synced = isCopied(mount) ? { synced: true as const } : {};
+      shares.push({
+        tag: `${member}share${index}`,
+        path: backing.path,
+        readOnly: isReadOnly(mount),
+        ownership: backing.ownership,
+        ...synced,
+      });
     } else if (backing.kind === 'shared-file') {
       shares.push({
         tag: `${member}share${index}`,
@@ -146,6 +153,8 @@ export const machineConfig = (input: {
 
 const named = ({ known }: { readonly known?: ReadonlyMap<string, string> }, name: string): string => known?.get(name) ?? name;
 
+const isCopied = (mount: ReplicaMount): boolean => mount.kind === 'bind' && mount.synced !== undefined;
+
 const isReadOnly = (mount: ReplicaMount): boolean => mount.readOnly;
 
 const mountConfig = ({ mount, backing }: BackedMount, disk: string, tag: string): MachineMount[] => {
@@ -162,7 +171,7 @@ const mountConfig = ({ mount, backing }: BackedMount, disk: string, tag: string)
     case 'lent':
       return [{ kind: 'share', tag, target, readOnly, seed: seed && !backing.readOnly, ...subpath }];
     case 'folder':
-      return [{ kind: 'share', tag, target, readOnly, seed, ...subpath }];
+      return [{ kind: 'share', tag, target, readOnly, seed, ...subpath, ...(isCopied(mount) ? { synced: true } : {}) }];
     case 'shared-file':
       return [{ kind: 'share', tag, target, readOnly, seed: false, file: backing.name }];
     case 'memory':

@@ -123,6 +123,8 @@ export type ReplicaMount =
       readonly readOnly: boolean;
       readonly create: boolean /** Filled from the image while it is empty. */;
       readonly seed?: boolean;
+      /** A copy on the machine's disk that is kept equal: `folder`: refused where the source is a file; `any`: a file is a plain mount then. */
+      readonly synced?: 'folder' | 'any';
     }
   /** Docker's socket, at which hypr answers: `engine/docker/inside`. */
   | { readonly kind: 'docker'; readonly target: string; readonly readOnly: false; readonly access: DockerAccess }

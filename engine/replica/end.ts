@@ -8,7 +8,6 @@ import { JoinedMachine } from '../machine/joined-machine.ts';
 import { nextState } from '../model/lifecycle.ts';
 import { borrowersOf } from '../resources/volume-users.ts';
 import type { VmRow } from '../state/records.ts';
-import { POWER_OFF_MS } from './boot/power-down.ts';
 import type { Run } from './boot/run.ts';
 import type { ReplicaParts } from './parts/parts.ts';
 import type { EndByPolicy } from './parts/restarts.ts';
@@ -63,7 +62,7 @@ export class ReplicaEnd {
       await this.#endMachine(run);
     } else {
       // Either the machine or the channel has ended, and the other one follows soon.
-      await run.machine.stop(powerDowns.of(run) ? this.#row.spec.stopGraceMs + POWER_OFF_MS : LOST_MS);
+      await run.machine.stop(powerDowns.of(run) ? powerDowns.longest(this.#row.spec.stopGraceMs) : LOST_MS);
     }
     const said = (await powerDowns.of(run))?.workload;
     await this.#finish(run, exit ?? said, await run.machine.exited);

@@ -3,7 +3,8 @@ import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import type { MachineSharing } from './boot/boot-context.ts';
-import { POWER_OFF_MS } from './boot/power-down.ts';
+import { FLUSH_MS, POWER_OFF_MS } from './boot/power-down.ts';
+import { isSynced } from './edits/synced-folders.ts';
 import type { Replica } from './replica.ts';
 
 const log = logger('sharing');
@@ -36,7 +37,10 @@ export const machineSharing = (replicas: ReadonlyMap<string, Replica>): MachineS
       const ending = rows.filter((row) => hasMachine(row.state) && (row.state === 'stopping' || row.stoppedByUser));
       await Promise.all(
         ending.map(async ({ name, spec }) => {
-          const deadline = { ms: Math.max(spec.stopGraceMs, graceMs) + POWER_OFF_MS, what: `the end of ${name}` };
+          const deadline = {
+            ms: Math.max(spec.stopGraceMs, graceMs) + POWER_OFF_MS + (isSynced(spec) ? FLUSH_MS : 0),
+            what: `the end of ${name}`,
+          };
           await withDeadline(deadline, async () => replicas.get(name)?.ended()).catch((error: unknown) =>
             log.warn('not waited for any longer', { replica: name, error: messageOf(error) }),
           );

@@ -11,6 +11,7 @@ import { bootAtRest, type MachineAtRest } from './boot/at-rest.ts';
 import type { Run } from './boot/run.ts';
 import { connectReplica, disconnectReplica } from './change-networks.ts';
 import { type Controlled, pauseRun, signalRun, unpauseRun } from './controls.ts';
+import { refuseUnsynced } from './edits/synced-folders.ts';
 import { ReplicaEnd } from './end.ts';
 import { gatherParts, type ReplicaParts } from './parts/parts.ts';
 import type { ReplicaContext } from './parts/record.ts';
@@ -272,10 +273,13 @@ export class Replica {
     return this.row.exitCode;
   }
 
-  /** Removes the replica's row and everything on disk that belongs to it; concurrent calls share one removal. */
-  remove(volumes: AnonymousFate): Promise<void> {
+  /** Removes the replica's row and everything on disk that belongs to it; concurrent calls share one removal. Throws SYNC_PENDING unless volumes go with it. */
+  async remove(volumes: AnonymousFate): Promise<void> {
+    if (volumes !== 'remove') {
+      refuseUnsynced(this.row.name, this.#parts.synced);
+    }
     this.#removing ??= this.#remove(volumes);
-    return this.#removing;
+    await this.#removing;
   }
 
   async #remove(volumes: AnonymousFate): Promise<void> {

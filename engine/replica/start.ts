@@ -13,6 +13,7 @@ import type { VmRow } from '../state/records.ts';
 import { Adoption } from './adoption.ts';
 import { type AdoptedRun, adoptedPatch, adoptRun, keepRun } from './boot/adopt.ts';
 import { bootReplica, type Run } from './boot/run.ts';
+import { isSynced } from './edits/synced-folders.ts';
 import type { ReplicaEnd } from './end.ts';
 import type { ReplicaParts } from './parts/parts.ts';
 import { startedPatch, unbootedPatch, unstartedPatch } from './parts/status.ts';
@@ -102,6 +103,9 @@ export class ReplicaStart {
       await output.open({ run: this.#row.run ?? newRun(), resumed: false });
       // Sent before it starts, because it may look up a name at once. A failure is not fatal.
       void tellNames(run, context.networks.names(spec, context.vms())).catch(() => {});
+      if (isSynced(spec)) {
+        await this.#fill(run, signal);
+      }
       process = await traced('start the workload', name, () => run.guest.startWorkload(withVariables(spec.process, run.env), signal));
     } catch (error) {
       throw await this.#giveUp(run, error, signal);
@@ -111,6 +115,13 @@ export class ReplicaStart {
     record.update(startedPatch(this.#row));
     record.emit('start');
     this.#follow(run, process);
+  }
+
+  /** Its synced folders have on its disk what this host has in them, before a program looks. What is edited meanwhile is told, too. */
+  async #fill(run: Run, signal: AbortSignal): Promise<void> {
+    this.#parts.listeners.follow(run);
+    this.#parts.synced.follow(run);
+    await traced('fill synced folders', this.#row.name, () => run.guest.settle(signal));
   }
 
   /** Ends a machine whose workload did not start; gives the error to tell. */
@@ -171,6 +182,9 @@ export class ReplicaStart {
     record.update({ ...adoptedPatch(this.#row, adopted), ...patch, run });
     if (adopted.run.process !== undefined) {
       this.#follow(adopted.run, adopted.run.process);
+      if (isSynced(this.#row.spec)) {
+        this.#parts.synced.follow(adopted.run);
+      }
     }
   }
 

@@ -3,6 +3,7 @@ import { HyprError } from '../../base/errors.ts';
 import type { ImageRuntime } from '../../builder/model/types.ts';
 import { isDockerSocket, readDockerAccess } from '../../compose/model/docker-access.ts';
 import type { FileObject, FileReference, MountConfig, Project, Service } from '../../compose/model/model.ts';
+import { readMountMode } from '../../compose/model/mount-mode.ts';
 import { parseBytes } from '../../compose/model/units.ts';
 import type { ReplicaFile, ReplicaMount } from '../model/spec.ts';
 import { fileSource } from './file-content.ts';
@@ -21,7 +22,7 @@ interface MountInput {
  */
 export const resolveMounts = ({ project, serviceName, service, image }: MountInput): ReplicaMount[] => {
   const mounts = (service.volumes ?? []).map(
-    (mount) => resolveDocker(serviceName, service, mount) ?? resolveMount(project, serviceName, mount),
+    (mount) => resolveDocker(serviceName, service, mount) ?? resolveMount({ project, serviceName, service }, mount),
   );
   for (const entry of service.tmpfs ?? []) {
     mounts.push(parseTmpfs(entry));
@@ -62,12 +63,15 @@ const resolveDocker = (serviceName: string, service: Service, { type, source = '
   return { kind: 'docker', target: cleanTarget(target), readOnly: false, access };
 };
 
-const resolveMount = (project: Project, serviceName: string, mount: MountConfig): ReplicaMount => {
+const resolveMount = ({ project, serviceName, service }: Omit<MountInput, 'image'>, mount: MountConfig): ReplicaMount => {
   const target = cleanTarget(mount.target);
   const readOnly = mount.read_only ?? false;
   switch (mount.type) {
     case 'bind':
-      return { kind: 'bind', source: mount.source ?? '', target, readOnly, create: mount.bind?.create_host_path ?? true };
+      return {
+        ...{ kind: 'bind', source: mount.source ?? '', target, readOnly, create: mount.bind?.create_host_path ?? true },
+        ...syncedBy(mount, service),
+      };
     case 'image':
       return { kind: 'image', image: mount.source ?? '', imageId: '', target, readOnly: true, subpath: mount.image?.subpath };
     case 'tmpfs':
@@ -93,6 +97,15 @@ const resolveMount = (project: Project, serviceName: string, mount: MountConfig)
     default:
       throw new HyprError('HYPR_UNSUPPORTED', `service ${serviceName}: mounts of type ${mount.type} are not supported`);
   }
+};
+
+/** The mount's own setting goes before the service's. */
+const syncedBy = (mount: MountConfig, service: Service): { readonly synced?: 'folder' | 'any' } => {
+  const own = readMountMode(mount['x-hypr']);
+  if (own !== undefined) {
+    return own === 'synced' ? { synced: 'folder' } : {};
+  }
+  return readMountMode(service['x-hypr']) === 'synced' ? { synced: 'any' } : {};
 };
 
 /** A volume with such a device is a bind mount in each service that uses it. As in docker, its folder must exist. */

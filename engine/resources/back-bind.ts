@@ -31,6 +31,15 @@ export const backBind = async (spec: ReplicaSpec, mount: ReplicaMount & { kind: 
   if (info.isDirectory()) {
     return { mount, backing: { kind: 'folder', path: mount.source, ownership: 'squash' } };
   }
+  if (mount.synced === 'folder') {
+    throw new HyprError(
+      'HYPR_UNSUPPORTED',
+      `service ${spec.service}: ${mount.source} is no folder, and x-hypr.mount: synced is for folders`,
+      {
+        hint: 'remove it there, or mount its folder',
+      },
+    );
+  }
   if (info.isSocket()) {
     throw new HyprError(
       'HYPR_UNSUPPORTED',

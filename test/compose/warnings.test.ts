@@ -64,14 +64,31 @@ describe('x-hypr keys', () => {
     ]);
   });
 
-  test('in a mount are told at their place, too: nobody takes a folder for synced that is not', async () => {
-    const mount = (settings: string) =>
-      `services:\n  a:\n    image: x\n    volumes:\n      - ./b:/b\n      - type: bind\n        source: .\n        target: /app\n        ${settings}\n`;
-    expect(await check(mount('x-hypr: {mount: synced}'))).toMatchObject([
-      { kind: 'ignored', message: 'x-hypr has no effect: hypr has no such setting in Compose files', where: { line: 9, column: 9 } },
-    ]);
-    expect(await check(mount('x-other: 1'))).toEqual([]);
+  test('of a mount are checked at their place: nobody takes a folder for synced that is not', async () => {
+    const mount = (settings: string, type = 'bind') =>
+      `services:\n  a:\n    image: x\n    volumes:\n      - ./b:/b\n      - type: ${type}\n        source: v\n        target: /app\n        ${settings}\nvolumes: {v: {}}\n`;
+    for (const settings of ['x-hypr: {mount: synced}', 'x-hypr: {mount: shared}', 'x-other: 1']) {
+      expect(await check(mount(settings))).toEqual([]);
+    }
     await expect(check(mount('x-hypr: {egress: deny}'))).rejects.toMatchObject({ code: 'HYPR_UNSUPPORTED', where: { line: 9 } });
+    for (const settings of [
+      'x-hypr: synced',
+      'x-hypr: {mount: sync}',
+      'x-hypr: {mount: true}',
+      'x-hypr: {mounts: synced}',
+      'x-hypr: {mount: [synced]}',
+    ]) {
+      await expect(check(mount(settings)), settings).rejects.toMatchObject({ code: 'COMPOSE_INVALID', where: { line: 9 } });
+    }
+    await expect(check(mount('x-hypr: {mount: synced}', 'volume'))).rejects.toMatchObject({
+      code: 'COMPOSE_INVALID',
+      message: expect.stringContaining('is for bind mounts'),
+      where: { line: 9 },
+    });
+    await expect(check('services:\n  a:\n    image: x\n    x-hypr: {mount: sync}\n')).rejects.toMatchObject({
+      message: 'x-hypr.mount must be shared or synced',
+      where: { line: 4 },
+    });
   });
 
   test('about what a service may reach take effect, and are checked at their place', async () => {

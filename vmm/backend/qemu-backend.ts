@@ -39,7 +39,7 @@ export const createQemuVmm = ({ templates, zygotePool, ...settings }: QemuOption
     adopt: (record, signal) => adoptMachine(settings, record, signal),
     restore: (saved, nicSockets, signal) => restoreMachine({ ...parts, spec: saved.spec, nicSockets, signal }, saved),
     ...(templates === undefined ? {} : { templateFailed: (key) => templates.failed({ key }), close: () => templates.close() }),
-    watchFolder: (path, signal) => watchFolder({ program: settings.toolchain.shareJail, path, signal }),
+    watchFolder: (path, signal, whole = false) => watchFolder({ program: settings.toolchain.shareJail, path, whole, signal }),
     sweep: sweepMachine,
     sweepPending: async (runDir) => {
       await sweepPendingProcesses(runDir);

@@ -18,14 +18,16 @@ export interface WatchFolderInput {
   readonly program: string;
   /** Absolute. */
   readonly path: string;
+  /** Also what is inside of .git and node_modules. */
+  readonly whole?: boolean;
   readonly signal: AbortSignal;
 }
 
 /**
  * What changes in a folder of this host and below it, until the signal aborts; inside of .git and node_modules nothing is
- * watched. Who is slow is told that news were lost. Throws VMM_START where the folder cannot be watched.
+ * watched unless it is to be `whole`. Who is slow is told that news were lost. Throws VMM_START where the folder cannot be watched.
  */
-export async function* watchFolder({ program, path, signal }: WatchFolderInput): AsyncGenerator<FolderChange[]> {
+export async function* watchFolder({ program, path, whole = false, signal }: WatchFolderInput): AsyncGenerator<FolderChange[]> {
   const limit = await readFile('/proc/sys/fs/inotify/max_user_watches', 'utf8').catch(() => '');
   let held = 0;
   /** How many it may watch now. What it holds is given back by its end. */
@@ -36,7 +38,7 @@ export async function* watchFolder({ program, path, signal }: WatchFolderInput):
     return held;
   };
   try {
-    yield* watchGrowing(grow, { program, path, signal });
+    yield* watchGrowing(grow, { program, path, whole, signal });
   } finally {
     heldByAll -= held;
   }
@@ -45,8 +47,12 @@ export async function* watchFolder({ program, path, signal }: WatchFolderInput):
 /** How many folders the watchers of this process may watch now, together. */
 let heldByAll = 0;
 
-async function* watchGrowing(grow: () => number, { program, path, signal }: WatchFolderInput): AsyncGenerator<FolderChange[]> {
-  const child = spawn(program, ['--watch', path, String(grow())], { cwd: '/', env: childEnv(), stdio: ['pipe', 'pipe', 'pipe'] });
+async function* watchGrowing(grow: () => number, { program, path, whole, signal }: WatchFolderInput): AsyncGenerator<FolderChange[]> {
+  const child = spawn(program, [whole ? '--watch-whole' : '--watch', path, String(grow())], {
+    cwd: '/',
+    env: childEnv(),
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   // Its end is told by its output.
   child.stdin.on('error', () => {});
   const leave = onAbort(signal, () => child.kill('SIGKILL'));

@@ -159,10 +159,11 @@ static int parse(int argc, char **argv, struct options *options) {
 
 int main(int argc, char **argv) {
   struct options options = {0};
-  if (argc == 4 && strcmp(argv[1], "--watch") == 0) {
+  bool whole = argc == 4 && strcmp(argv[1], "--watch-whole") == 0;
+  if (whole || (argc == 4 && strcmp(argv[1], "--watch") == 0)) {
     close_from(STDERR_FILENO + 1);
     give_up_gaining();
-    return watch_folder(argv[2], atoi(argv[3]));
+    return watch_folder(argv[2], atoi(argv[3]), whole);
   }
   if (!parse(argc, argv, &options)) {
     fputs("usage: share --socket PATH (--folder DIR [--read PATH]... | --file FILE --at DIR | --sealed DIR --at DIR) [--read-only] -- /PROGRAM [ARGUMENT]...\n", stderr);

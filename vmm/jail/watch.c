@@ -23,7 +23,7 @@ enum { SETTLE_US = 10000, LONGEST = 4000, MOST_IDS = 1 << 20 };
 #define NAMES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
 
 static int root, events, most_folders, folder_count;
-static bool at_limit;
+static bool at_limit, is_whole;
 /* Paths of watched folders by the number that the kernel gave; NULL for one that is not watched any more. */
 static char **paths;
 static int path_count;
@@ -136,7 +136,7 @@ static bool is_folder(int fd, const struct dirent *entry) {
 }
 
 static bool is_left_out(const char *name) {
-  return strcmp(name, ".git") == 0 || strcmp(name, "node_modules") == 0;
+  return !is_whole && (strcmp(name, ".git") == 0 || strcmp(name, "node_modules") == 0);
 }
 
 struct queued {
@@ -251,10 +251,11 @@ static void handle_ready(void) {
   flush();
 }
 
-int watch_folder(const char *path, int most) {
+int watch_folder(const char *path, int most, bool whole) {
   root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
   events = inotify_init1(IN_CLOEXEC);
   most_folders = most;
+  is_whole = whole;
   int probe = root < 0 || events < 0 ? -1 : open_below("");
   if (probe < 0) {
     refuse("%s is not watched: %s", path, strerror(errno));

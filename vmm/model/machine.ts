@@ -29,6 +29,8 @@ export interface ShareSpec {
   readonly ownership: 'squash' | 'keep';
   /** `path` is a file: the guest gets a folder with nothing in it but that, under its name. */
   readonly file?: true;
+  /** The guest keeps a copy of it: it has to hear of every change. */
+  readonly synced?: true;
 }
 
 /**
@@ -182,9 +184,9 @@ export interface Vmm {
    */
   restore(saved: SavedMachine, nicSockets: readonly Socket[], signal?: AbortSignal): Promise<Machine>;
   /**
-   * What changes in a folder of this host that is shared, until the signal aborts; absent where the backend cannot tell. Throws VMM_START where the folder cannot be watched.
+   * What changes in a folder of this host that is shared, until the signal aborts, without what is in .git and node_modules unless it is `whole`; absent where the backend cannot tell. Throws VMM_START where the folder cannot be watched.
    */
-  watchFolder?(path: string, signal: AbortSignal): AsyncIterable<FolderChange[]>;
+  watchFolder?(path: string, signal: AbortSignal, whole?: boolean): AsyncIterable<FolderChange[]>;
   /** Counts a failure of this template: its clone failed, and the same machine started in another way. */
   templateFailed?(template: string): Promise<void>;
   /** Kills what a record names and removes its run folder; safe to repeat. */

@@ -115,7 +115,12 @@ const mountOf = (mount: ReplicaMount, volumes: ReplicaDetail['volumes']): Record
   const { target, readOnly } = mount;
   // As docker compose mounts volumes: in the long form, with `z`.
   const ofVolume = { Destination: target, Driver: 'local', Mode: 'z', RW: !readOnly, Propagation: '' };
-  const common = { Destination: target, Mode: '', RW: !readOnly, Propagation: mount.kind === 'bind' ? 'rprivate' : '' };
+  const common = {
+    Destination: target,
+    Mode: mount.kind === 'bind' && mount.synced !== undefined ? 'synced' : '',
+    RW: !readOnly,
+    Propagation: mount.kind === 'bind' ? 'rprivate' : '',
+  };
   switch (mount.kind) {
     case 'volume':
       return { Type: 'volume', Name: mount.volume, Source: volumes[mount.volume] ?? '', ...ofVolume };

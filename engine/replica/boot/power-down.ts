@@ -11,6 +11,9 @@ const log = logger('power-down');
 /** How long the guest has to sync and power off after its workload has ended. */
 export const POWER_OFF_MS = 20_000;
 
+/** How long synced folders may take at the end for what this host does not have yet: tens of thousands of files. */
+export const FLUSH_MS = 300_000;
+
 export interface PowerDown {
   readonly stopSignal: number;
   readonly graceMs: number;
@@ -26,12 +29,19 @@ export interface PoweredDown {
 export class PowerDowns {
   readonly #name: string;
   readonly #isOver: () => boolean;
+  readonly #flushMs: number;
   readonly #underWay = new WeakMap<Run, Promise<PoweredDown>>();
 
-  /** `isOver`: this process has released the machine and must not kill it. */
-  constructor(name: string, isOver: () => boolean) {
+  /** `isOver`: this process has released the machine and must not kill it. `flushMs`: 0 without synced folders. */
+  constructor(name: string, isOver: () => boolean, flushMs = 0) {
     this.#name = name;
     this.#isOver = isOver;
+    this.#flushMs = flushMs;
+  }
+
+  /** How long an end may take. */
+  longest(graceMs: number): number {
+    return graceMs + this.#flushMs + POWER_OFF_MS;
   }
 
   /** The pending end of a run, if there is one. */
@@ -50,9 +60,11 @@ export class PowerDowns {
     let workload: ProcessExit | undefined;
     let machine: Promise<MachineExit>;
     try {
-      const deadline = { ms: options.graceMs + POWER_OFF_MS, what: `the end of ${this.#name}` };
+      const deadline = { ms: this.longest(options.graceMs), what: `the end of ${this.#name}` };
       workload = await withDeadline(deadline, (signal) =>
-        traced('signal, end, sync', this.#name, () => run.guest.powerOff(options, signal)),
+        traced('signal, end, sync', this.#name, () =>
+          run.guest.powerOff(this.#flushMs === 0 ? options : { ...options, flushMs: this.#flushMs }, signal),
+        ),
       );
       machine = run.machine.finish();
     } catch (error) {

@@ -1,7 +1,8 @@
+import { onAbort } from '../../../base/abort.ts';
 import { sleep } from '../../../base/deadline.ts';
 import { messageOf } from '../../../base/errors.ts';
 import { logger } from '../../../base/log.ts';
-import type { FolderChange, Vmm } from '../../../vmm/model/machine.ts';
+import type { FolderChange, ShareSpec, Vmm } from '../../../vmm/model/machine.ts';
 import type { Run } from '../boot/run.ts';
 import { PendingEdits } from './pending-edits.ts';
 
@@ -12,6 +13,9 @@ const SETTLE_MS = 20;
 /** A guest hears of edits for a tenth of its time at most: a program that writes all the time is no reason to keep it busy. */
 const REST = 9;
 const LONGEST_REST_MS = 2_000;
+
+/** How often all of a synced folder is looked at where not all of it can be watched. */
+const LOOK_MS = 30_000;
 
 /** Tells the guest of a run what is edited on this host in the folders that its programs watch. */
 export class ShareWatch {
@@ -36,17 +40,17 @@ export class ShareWatch {
     watched.add(tag);
     const about = { replica: this.#replica, folder: share.path };
     log.info('programs watch a shared folder: they are told what is edited here', about);
-    this.#follow(run, tag, share.path).catch((error: unknown) => {
+    this.#follow(run, share).catch((error: unknown) => {
       if (!run.abort.signal.aborted) {
         log.warn('programs in the machine are not told what is edited in a shared folder', { ...about, reason: messageOf(error) });
       }
     });
   }
 
-  async #follow(run: Run, tag: string, path: string): Promise<void> {
+  async #follow(run: Run, { tag, path, synced }: ShareSpec): Promise<void> {
     const { signal } = run.abort;
     const pending = new PendingEdits();
-    const changes = this.#vmm.watchFolder?.(path, signal) ?? [];
+    const changes = this.#vmm.watchFolder?.(path, signal, synced === true) ?? [];
     const failed = new AbortController();
     let isTelling = false;
     const tellAll = async () => {
@@ -63,11 +67,20 @@ export class ShareWatch {
         isTelling = false;
       }
     };
+    let looking: NodeJS.Timeout | undefined;
+    onAbort(signal, () => clearInterval(looking));
     for await (const some of changes) {
       failed.signal.throwIfAborted();
       for (const change of some) {
         this.#note(change, path);
         pending.add(change);
+      }
+      if (synced && some.some(({ kind }) => kind === 'limit')) {
+        // No event tells of what is not watched.
+        looking ??= setInterval(() => {
+          pending.add({ kind: 'lost', path: '' });
+          void (isTelling ? undefined : tellAll());
+        }, LOOK_MS).unref();
       }
       // Also that there is nothing to tell: from then on the guest tells what programs change there from what is edited here.
       if (!isTelling && (!pending.isEmpty || some.some(({ kind }) => kind === 'ready'))) {

@@ -31,6 +31,7 @@ export class ReplicaListeners {
   /** Whether a port on which nothing listens yet is waited for. */
   #isStarting = false;
   #endOfStart: NodeJS.Timeout | undefined;
+  #followed: Run | undefined;
 
   constructor(record: ReplicaRecord, onShareWatched: (run: Run, share: string) => void) {
     this.#record = record;
@@ -42,7 +43,19 @@ export class ReplicaListeners {
     this.#isStarting = true;
   }
 
-  /** Follows what the guest tells, until the run ends. */
+  /** Follows what the guest tells, until the run ends; once for each. Only what begins to listen from then on is told. */
+  follow(run: Run): void {
+    if (this.#followed === run) {
+      return;
+    }
+    this.#followed = run;
+    this.#follow(run).catch((error: unknown) => {
+      log.warn('what listens in a guest is not known', { replica: this.#record.row.name, error: messageOf(error) });
+      this.#stopWaiting();
+    });
+  }
+
+  /** The workload has started: clients of its ports wait for so long. */
   watch(run: Run): void {
     const { startedAt, spec } = this.#record.row;
     const left = (startedAt ?? Date.now()) + Math.max(START_MS, spec.health?.startPeriod ?? 0) - Date.now();
@@ -53,10 +66,7 @@ export class ReplicaListeners {
       clearTimeout(this.#endOfStart);
       this.#record.noteListeners([]);
     });
-    this.#follow(run).catch((error: unknown) => {
-      log.warn('what listens in a guest is not known', { replica: this.#record.row.name, error: messageOf(error) });
-      this.#stopWaiting();
-    });
+    this.follow(run);
   }
 
   /**

@@ -1,9 +1,10 @@
 import { Publications } from '../../resources/publish.ts';
 import type { VmRow } from '../../state/records.ts';
 import { GuestClock } from '../boot/guest-clock.ts';
-import { PowerDowns } from '../boot/power-down.ts';
+import { FLUSH_MS, PowerDowns } from '../boot/power-down.ts';
 import type { Run } from '../boot/run.ts';
 import { ShareWatch } from '../edits/share-watch.ts';
+import { isSynced, SyncedFolders } from '../edits/synced-folders.ts';
 import { Attempts } from './attempts.ts';
 import { ReplicaListeners } from './listeners.ts';
 import { ReplicaOutput } from './output.ts';
@@ -18,6 +19,7 @@ export interface ReplicaParts {
   readonly output: ReplicaOutput;
   readonly health: ReplicaHealth;
   readonly listeners: ReplicaListeners;
+  readonly synced: SyncedFolders;
   readonly responsiveness: Responsiveness;
   readonly clock: GuestClock;
   readonly attempts: Attempts;
@@ -41,10 +43,11 @@ export const gatherParts = (row: VmRow, context: ReplicaContext): ReplicaParts =
     output: new ReplicaOutput({ logs: context.logs, bus: context.bus, replica: row.name, service: row.service }),
     health,
     listeners: new ReplicaListeners(record, (run, share) => shares.begin(run, share)),
+    synced: new SyncedFolders(context.bus, row.name),
     responsiveness: new Responsiveness(record, context.bus, { health, clock }),
     clock,
     attempts: new Attempts(row.name),
-    powerDowns: new PowerDowns(row.name, () => record.isOver),
+    powerDowns: new PowerDowns(row.name, () => record.isOver, isSynced(row.spec) ? FLUSH_MS : 0),
     publications: new Publications(),
     run: undefined,
     startsWithOwner: false,

@@ -243,6 +243,10 @@ export class FakeGuest {
     this.#ending?.(this.exit);
   }
 
+  tell(event: GuestEvent): void {
+    this.#client?.tell(event);
+  }
+
   listen(port: number): void {
     this.#client?.tell({ type: 'listening', port, protocol: 'tcp', address: '0.0.0.0' });
   }

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { AsyncQueue } from '../../../../base/queue.ts';
 import type { Run } from '../../../../engine/replica/boot/run.ts';
 import { ShareWatch } from '../../../../engine/replica/edits/share-watch.ts';
@@ -34,8 +34,8 @@ describe('programs that watch a share', () => {
     };
     const run = { machine: { record: { spec: { shares } } }, guest: { tellEdits }, abort: controller } as unknown as Run;
     const vmm = {
-      watchFolder: (path: string) => {
-        watched.push(path);
+      watchFolder: (path: string, _: AbortSignal, whole?: boolean) => {
+        watched.push(whole ? `all of ${path}` : path);
         return changes;
       },
     } as unknown as Vmm;
@@ -79,6 +79,24 @@ describe('programs that watch a share', () => {
     answerBy(async () => {});
     go();
     expect((await until(2))[1]).toMatchObject({ written: ['b'], appeared: ['c'] });
+  });
+
+  it('is the guest itself of a synced one: of all that is in it, and every 30 s where not all can be watched', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const { watched, changes, run, watch, until } = open([share('share0', { synced: true })]);
+      watch.begin(run, 'share0');
+      expect(watched).toEqual(['all of /host/share0']);
+      void changes.push([
+        { kind: 'limit', path: '' },
+        { kind: 'ready', path: '' },
+      ]);
+      expect(await until(1)).toMatchObject([{ folders: [] }]);
+      await vi.advanceTimersByTimeAsync(30_000);
+      expect((await until(2))[1]).toMatchObject({ share: 'share0', folders: [''] });
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it.each([
