@@ -100,7 +100,7 @@ describe('a one-off runs', () => {
     expect(await replica.ended()).toBe(7);
     await stack.up(project);
     expect(stack.states()).toEqual({ 'shop-db-1': 'running', 'shop-web-1': 'running', [replica.row.name]: 'exited' });
-    await stack.down();
+    await stack.down({ removeOrphans: true });
     expect(stack.states()).toEqual({});
   });
 
@@ -109,7 +109,7 @@ describe('a one-off runs', () => {
     const { replica, guest } = await runIn(stack, shopOf(stack, { web: {} }), { remove: 'replica' });
     guest.end(0);
     expect(await replica.ended()).toBe(0);
-    await Promise.all([stack.supervisor.oneOffs.remove(replica.row.name), stack.down()]);
+    await Promise.all([stack.supervisor.oneOffs.remove(replica.row.name), stack.down({ removeOrphans: true })]);
     expect(stack.states()).toEqual({});
     expect(stack.store.vms('shop')).toEqual([]);
     expect(stack.store.stack('shop')).toBeUndefined();
